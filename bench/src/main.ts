@@ -1,0 +1,58 @@
+/** `npm run bench`: runs the measurements one after another and prints one table. */
+import { writeFileSync } from 'node:fs';
+import { Bench } from './bench.ts';
+import { batch } from './measure/batch.ts';
+import { delivery } from './measure/delivery.ts';
+import type { Measurement } from './measure/measurement.ts';
+import { single } from './measure/single.ts';
+import { start } from './measure/start.ts';
+import { tabs } from './measure/tabs.ts';
+import { parsePlan, USAGE, UsageError } from './options.ts';
+import { machine, markdownTable, profileReport, textTable } from './report.ts';
+import type { Row } from './row.ts';
+
+const MEASUREMENTS: Measurement[] = [single, batch, delivery, tabs, start];
+
+async function main(): Promise<void> {
+  const names = MEASUREMENTS.map(({ name }) => name);
+  const plan = parsePlan(process.argv.slice(2), names);
+  if (plan === 'help') {
+    process.stdout.write(`${USAGE}\nMeasurements: ${names.join(', ')}\n`);
+    return;
+  }
+  const log = (line: string) => process.stderr.write(`${line}\n`);
+  const bench = await Bench.open(plan, log);
+  const stop = () => {
+    void bench.close().finally(() => process.exit(130));
+  };
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  try {
+    const rows: Row[] = [];
+    for (const measurement of MEASUREMENTS) {
+      if (plan.only.length > 0 && !plan.only.includes(measurement.name)) continue;
+      log(measurement.title);
+      rows.push(...(await measurement.run(bench)));
+    }
+    const conditions = await machine(bench);
+    if (plan.profile) process.stdout.write(`\n${profileReport(bench)}\n`);
+    process.stdout.write(`\n${textTable(rows)}\n${conditions}\n`);
+    if (plan.saveTo !== null) {
+      writeFileSync(plan.saveTo, `${markdownTable(rows)}\n\`\`\`text\n${conditions}\n\`\`\`\n`);
+    }
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+    await bench.close();
+  }
+}
+
+main().catch((error: unknown) => {
+  if (error instanceof UsageError) {
+    process.stderr.write(`${error.message}\n\n${USAGE}`);
+    process.exitCode = 2;
+    return;
+  }
+  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.exitCode = 1;
+});

@@ -1,0 +1,64 @@
+-- Metrics in buckets of `step`, one row a bucket and model, for charts. Reads summaries only, the open minute
+-- included, and the coarsest ones that divide the step. `feature` narrows to one feature (by the minute, so keep
+-- its range to days). Steps are whole minutes; weeks start on Monday, everything is UTC.
+-- The rolling averages end with the bucket's end; a step longer than their window stands for itself.
+create or replace function public.metrics(
+  since timestamptz default now() - interval '1 hour',
+  until timestamptz default now(),
+  step interval default interval '1 minute',
+  model_version text default null,
+  feature text default null
+) returns setof nowcast.metrics_bucket
+  language plpgsql stable as $$
+#variable_conflict use_column
+declare
+  step_seconds constant integer := extract(epoch from step);
+  origin constant timestamptz := '2000-01-03 00:00:00+00';
+  tier integer;
+  first_bucket timestamptz;
+begin
+  if step_seconds < 60 or step_seconds % 60 <> 0 then
+    raise exception 'step must be one or more whole minutes, got %', step using errcode = '22023';
+  end if;
+  if (until - since) > step * 50000 then
+    raise exception 'metrics() answers at most 50,000 buckets a model: take a longer step' using errcode = '22023';
+  end if;
+  tier := case when step_seconds % 3600 = 0 then 3600 when step_seconds % 300 = 0 then 300 else 60 end;
+  first_bucket := date_bin(step, since, origin);
+
+  return query
+  with buckets as (
+    select b.minute as bucket, b.* from nowcast.model_buckets(tier, first_bucket - interval '1 hour', until) b
+    where metrics.feature is null and step_seconds = tier
+      and (metrics.model_version is null or b.model_version = metrics.model_version)
+    union all
+    select m.minute as bucket, m.* from nowcast.merged_buckets(step, tier, first_bucket - interval '1 hour', until,
+      metrics.model_version, metrics.feature) m
+    where metrics.feature is not null or step_seconds <> tier
+  )
+  select * from (
+    select
+      b.bucket, b.model_version, b.request_count, b.error_count,
+      round(100.0 * b.error_count / b.request_count, 2)::double precision,
+      b.latency_sum_ms / b.request_count,
+      b.p50_latency_ms, b.p95_latency_ms, b.p99_latency_ms,
+      b.confidence_sum / nullif(b.confidence_count, 0),
+      b.quality_sum / nullif(b.quality_count, 0),
+      b.ttft_ms_sum / nullif(b.ttft_count, 0),
+      b.input_tokens_sum, b.output_tokens_sum, b.cached_input_tokens_sum,
+      b.cost_usd_sum, b.cost_count, b.value_usd_sum,
+      sum(b.latency_sum_ms) over five_minutes / sum(b.request_count) over five_minutes,
+      sum(b.latency_sum_ms) over one_hour / sum(b.request_count) over one_hour,
+      round(100.0 * sum(b.error_count) over five_minutes / sum(b.request_count) over five_minutes, 2)::double precision,
+      round(100.0 * sum(b.error_count) over one_hour / sum(b.request_count) over one_hour, 2)::double precision
+    from buckets b
+    window
+      five_minutes as (partition by b.model_version order by b.bucket
+        range between greatest(interval '5 minutes' - step, interval '0') preceding and current row),
+      one_hour as (partition by b.model_version order by b.bucket
+        range between greatest(interval '1 hour' - step, interval '0') preceding and current row)
+  ) rolled
+  where rolled.bucket >= first_bucket
+  order by rolled.bucket, rolled.model_version;
+end
+$$;

@@ -1,0 +1,43 @@
+-- Feed rows and wake-ups for every writer but Nowcast's own, which writes them itself.
+
+-- The payload is constant: NOTIFY folds equal ones into one per transaction.
+create or replace function nowcast.wake() returns void
+  language sql as $$ select pg_notify('nowcast_feed', '') $$;
+
+-- Small tables tell the whole change: their rows are few and the change may be gone before it is read.
+create or replace function nowcast.feed_changes() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  told jsonb;
+begin
+  if tg_op = 'INSERT' then
+    select jsonb_agg(jsonb_build_object('type', 'INSERT', 'record', to_jsonb(n))) into told from new_rows n;
+  elsif tg_op = 'UPDATE' then
+    -- The key of these tables never changes, so the old record is the key of the new one.
+    select jsonb_agg(jsonb_build_object('type', 'UPDATE', 'record', to_jsonb(n))) into told from new_rows n;
+  else
+    select jsonb_agg(jsonb_build_object('type', 'DELETE', 'old_record', to_jsonb(o))) into told from old_rows o;
+  end if;
+  if told is not null then
+    insert into nowcast.feed (relation, row_count, changes)
+      values (tg_table_name, jsonb_array_length(told), told);
+    perform nowcast.wake();
+  end if;
+  return null;
+end
+$$;
+
+do $$
+declare
+  watched text;
+begin
+  foreach watched in array array['system_alerts', 'metrics_pulse', 'daily_metrics_summary'] loop
+    execute format('create or replace trigger feed_insert after insert on public.%I
+      referencing new table as new_rows for each statement execute function nowcast.feed_changes()', watched);
+    execute format('create or replace trigger feed_update after update on public.%I
+      referencing new table as new_rows for each statement execute function nowcast.feed_changes()', watched);
+    execute format('create or replace trigger feed_delete after delete on public.%I
+      referencing old table as old_rows for each statement execute function nowcast.feed_changes()', watched);
+  end loop;
+end
+$$;

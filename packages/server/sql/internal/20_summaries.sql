@@ -1,0 +1,522 @@
+-- Summaries: made from rows, merged, read. The list of what a summary holds is written once, in the two
+-- functions that return query texts; every function below is built from them.
+
+-- Query text: each event of `source` (rows of inference_logs) as a summary of its own.
+create or replace function nowcast.event_summaries_query(source text) returns text
+  language sql immutable as $outer$
+  select format($query$
+    select
+      date_bin('1 minute', e.timestamp, timestamptz '2000-01-01 00:00:00+00') as minute,
+      e.model_version,
+      coalesce(e.feature, '') as feature,
+      coalesce(e.variant, '') as variant,
+      1::bigint as request_count,
+      coalesce(e.is_error, false)::int::bigint as error_count,
+      e.inference_time_ms as latency_sum_ms,
+      e.inference_time_ms * e.inference_time_ms as latency_sum_sq,
+      case when e.inference_time_ms > 0 then ln(e.inference_time_ms) else 0 end as latency_log_sum,
+      case when e.inference_time_ms > 0 then ln(e.inference_time_ms) * ln(e.inference_time_ms) else 0 end
+        as latency_log_sum_sq,
+      e.inference_time_ms as latency_min_ms,
+      e.inference_time_ms as latency_max_ms,
+      (e.confidence_score is not null)::int::bigint as confidence_count,
+      e.confidence_score as confidence_sum,
+      e.confidence_score * e.confidence_score as confidence_sum_sq,
+      (e.quality_score is not null)::int::bigint as quality_count,
+      e.quality_score as quality_sum,
+      e.quality_score * e.quality_score as quality_sum_sq,
+      (e.feedback is not null)::int::bigint as feedback_count,
+      e.feedback::bigint as feedback_sum,
+      e.input_size_bytes::bigint as input_size_bytes_sum,
+      e.input_tokens::bigint as input_tokens_sum,
+      e.output_tokens::bigint as output_tokens_sum,
+      e.cached_input_tokens::bigint as cached_input_tokens_sum,
+      (e.cost_usd is not null)::int::bigint as cost_count,
+      e.cost_usd as cost_usd_sum,
+      e.value_usd as value_usd_sum,
+      e.compute_ms as compute_ms_sum,
+      (e.ttft_ms is not null)::int::bigint as ttft_count,
+      e.ttft_ms as ttft_ms_sum,
+      array[width_bucket(e.inference_time_ms, nowcast.latency_edges())]::smallint[] as latency_bins,
+      array[1]::bigint[] as latency_bin_counts,
+      case when e.confidence_score is not null
+        then array[width_bucket(e.confidence_score, nowcast.confidence_edges())]::smallint[] end as confidence_bins,
+      case when e.confidence_score is not null then array[1]::bigint[] end as confidence_bin_counts
+    from %s e
+  $query$, source)
+$outer$;
+
+-- Query text: the summaries of `source` added up by `keys`.
+create or replace function nowcast.merge_query(source text, keys text) returns text
+  language sql immutable as $outer$
+  select format($query$
+    select %2$s,
+      totals.request_count, totals.error_count,
+      totals.latency_sum_ms, totals.latency_sum_sq, totals.latency_log_sum, totals.latency_log_sum_sq,
+      totals.latency_min_ms, totals.latency_max_ms,
+      totals.confidence_count, totals.confidence_sum, totals.confidence_sum_sq,
+      totals.quality_count, totals.quality_sum, totals.quality_sum_sq,
+      totals.feedback_count, totals.feedback_sum,
+      totals.input_size_bytes_sum, totals.input_tokens_sum, totals.output_tokens_sum,
+      totals.cached_input_tokens_sum,
+      totals.cost_count, totals.cost_usd_sum, totals.value_usd_sum, totals.compute_ms_sum,
+      totals.ttft_count, totals.ttft_ms_sum,
+      latency.bins as latency_bins, latency.counts as latency_bin_counts,
+      confidence.bins as confidence_bins, confidence.counts as confidence_bin_counts
+    from (
+      select %2$s,
+        sum(s.request_count)::bigint as request_count,
+        sum(s.error_count)::bigint as error_count,
+        sum(s.latency_sum_ms) as latency_sum_ms,
+        sum(s.latency_sum_sq) as latency_sum_sq,
+        sum(s.latency_log_sum) as latency_log_sum,
+        sum(s.latency_log_sum_sq) as latency_log_sum_sq,
+        min(s.latency_min_ms) as latency_min_ms,
+        max(s.latency_max_ms) as latency_max_ms,
+        sum(s.confidence_count)::bigint as confidence_count,
+        sum(s.confidence_sum) as confidence_sum,
+        sum(s.confidence_sum_sq) as confidence_sum_sq,
+        sum(s.quality_count)::bigint as quality_count,
+        sum(s.quality_sum) as quality_sum,
+        sum(s.quality_sum_sq) as quality_sum_sq,
+        sum(s.feedback_count)::bigint as feedback_count,
+        sum(s.feedback_sum)::bigint as feedback_sum,
+        sum(s.input_size_bytes_sum)::bigint as input_size_bytes_sum,
+        sum(s.input_tokens_sum)::bigint as input_tokens_sum,
+        sum(s.output_tokens_sum)::bigint as output_tokens_sum,
+        sum(s.cached_input_tokens_sum)::bigint as cached_input_tokens_sum,
+        sum(s.cost_count)::bigint as cost_count,
+        sum(s.cost_usd_sum) as cost_usd_sum,
+        sum(s.value_usd_sum) as value_usd_sum,
+        sum(s.compute_ms_sum) as compute_ms_sum,
+        sum(s.ttft_count)::bigint as ttft_count,
+        sum(s.ttft_ms_sum) as ttft_ms_sum
+      from %1$s s group by %2$s
+    ) totals
+    join (
+      select %2$s, array_agg(bin order by bin) as bins, array_agg(n order by bin) as counts
+      from (
+        select %2$s, h.bin, sum(h.n)::bigint as n
+        from %1$s s, unnest(s.latency_bins, s.latency_bin_counts) h (bin, n)
+        group by %2$s, h.bin
+      ) binned group by %2$s
+    ) latency using (%2$s)
+    left join (
+      select %2$s, array_agg(bin order by bin) as bins, array_agg(n order by bin) as counts
+      from (
+        select %2$s, h.bin, sum(h.n)::bigint as n
+        from %1$s s, unnest(s.confidence_bins, s.confidence_bin_counts) h (bin, n)
+        group by %2$s, h.bin
+      ) binned group by %2$s
+    ) confidence using (%2$s)
+  $query$, source, keys)
+$outer$;
+
+-- Quantiles of a latency histogram in milliseconds, as percentile_cont defines them (linear between the two
+-- nearest ranks). Each rank's value is its bin's harmonic middle, within 1 % of the true one, so the result is
+-- too. `fractions` ascend. Values are held inside the exact minimum and maximum.
+create or replace function nowcast.latency_quantiles(
+  bins smallint[], counts bigint[], fractions double precision[], min_ms double precision, max_ms double precision
+) returns double precision[]
+  language plpgsql immutable parallel safe as $$
+declare
+  -- Local copies are unpacked once; a parameter would be unpacked at each subscript.
+  bin smallint[] := bins;
+  n bigint[] := counts;
+  last_bin integer := coalesce(array_length(bins, 1), 0);
+  total bigint := 0;
+  fraction double precision;
+  place double precision;
+  rank bigint;
+  i integer := 1;
+  seen bigint;
+  below double precision;
+  above double precision;
+  result double precision[] := '{}';
+begin
+  if last_bin = 0 then
+    return null;
+  end if;
+  foreach seen in array n loop
+    total := total + seen;
+  end loop;
+  seen := n[1];
+  foreach fraction in array fractions loop
+    place := fraction * (total - 1);
+    rank := floor(place);
+    while seen <= rank loop
+      i := i + 1;
+      seen := seen + n[i];
+    end loop;
+    below := nowcast.latency_bin_middle(bin[i]);
+    above := below;
+    if seen <= rank + 1 and i < last_bin then
+      above := nowcast.latency_bin_middle(bin[i + 1]);
+    end if;
+    below := least(greatest(below, min_ms), max_ms);
+    above := least(greatest(above, min_ms), max_ms);
+    result := result || (below + (above - below) * (place - rank));
+  end loop;
+  return result;
+end
+$$;
+
+create or replace function nowcast.latency_bin_middle(bin integer) returns double precision
+  language sql immutable parallel safe as $$
+  select case
+    when bin <= 0 then 0
+    when bin >= cardinality(nowcast.latency_edges()) then 'infinity'
+    else 2 * (nowcast.latency_edges())[bin] * (nowcast.latency_edges())[bin + 1]
+      / ((nowcast.latency_edges())[bin] + (nowcast.latency_edges())[bin + 1])
+  end::double precision
+$$;
+
+-- Serialises compaction and recomputation over all servers.
+create or replace function nowcast.compaction_lock() returns bigint
+  language sql immutable parallel safe as $$ select 7021850139401::bigint $$;
+
+create or replace function nowcast.sums_differ(a double precision, b double precision, n bigint) returns boolean
+  language sql immutable as $$
+  select case when a is null or b is null then a is distinct from b
+    else abs(a - b) > 1e-9 * greatest(abs(a), abs(b), n) end
+$$;
+
+do $build$
+declare
+  content constant text := (
+    select string_agg(attname, ', ' order by attnum) from pg_attribute
+    where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
+  );
+  s_content constant text := regexp_replace(content, '(\w+)', 's.\1', 'g');
+  excluded_content constant text := regexp_replace(content, '(\w+)', 'excluded.\1', 'g');
+  -- Adds summaries (`added`) to the stored ones of the models, for each length of bucket, quantiles included.
+  model_tiers constant text := format($query$
+    added_by_tier as materialized (
+      select t.tier_seconds,
+        date_bin(make_interval(secs => t.tier_seconds), a.minute, timestamptz '2000-01-01 00:00:00+00') as minute,
+        a.model_version, %1$s
+      from added a cross join (values (60), (300), (3600)) t (tier_seconds)
+    ),
+    touched_buckets as (select distinct tier_seconds, minute, model_version from added_by_tier),
+    tier_rows as materialized (
+      select * from added_by_tier
+      union all
+      select s.tier_seconds, s.minute, s.model_version, %2$s
+      from nowcast.model_summaries s join touched_buckets using (tier_seconds, minute, model_version)
+    ),
+    merged_buckets as materialized (%3$s),
+    stored_buckets as (
+      insert into nowcast.model_summaries (
+        tier_seconds, minute, model_version, %1$s, p50_latency_ms, p95_latency_ms, p99_latency_ms
+      )
+      select m.tier_seconds, m.minute, m.model_version, %1$s, q.quantiles[1], q.quantiles[2], q.quantiles[3]
+      from merged_buckets m,
+        nowcast.latency_quantiles(latency_bins, latency_bin_counts, array[0.5, 0.95, 0.99],
+          latency_min_ms, latency_max_ms) q (quantiles)
+      on conflict (tier_seconds, minute, model_version) do update set
+        (%1$s, p50_latency_ms, p95_latency_ms, p99_latency_ms)
+          = (%4$s, excluded.p50_latency_ms, excluded.p95_latency_ms, excluded.p99_latency_ms)
+    )
+  $query$, content, s_content, nowcast.merge_query('tier_rows', 'tier_seconds, minute, model_version'),
+    excluded_content);
+begin
+  -- One statement takes partials out and puts their sum in: two would lose an append between them.
+  -- Returns how many partials it took; -1 when another server is at it.
+  execute format($function$
+    create or replace function nowcast.compact(max_partials integer default 20000) returns integer
+      language plpgsql as $body$
+    declare
+      taken_count integer;
+    begin
+      if not pg_try_advisory_xact_lock(nowcast.compaction_lock()) then
+        return -1;
+      end if;
+      with added as materialized (
+        delete from nowcast.summary_partials
+        where ctid = any (array(select p.ctid from nowcast.summary_partials p limit max_partials))
+        returning *
+      ),
+      touched as (select distinct minute, model_version, feature, variant from added),
+      key_rows as materialized (
+        select * from added
+        union all
+        select s.* from nowcast.minute_summaries s join touched using (minute, model_version, feature, variant)
+      ),
+      stored as (
+        insert into nowcast.minute_summaries (minute, model_version, feature, variant, %1$s)
+        %2$s
+        on conflict (minute, model_version, feature, variant) do update set (%1$s) = (%3$s)
+      ),
+      %4$s
+      select count(*) into taken_count from added;
+      return taken_count;
+    end
+    $body$
+  $function$, content, nowcast.merge_query('key_rows', 'minute, model_version, feature, variant'),
+    excluded_content, model_tiers);
+
+  -- Events as summaries by key, from the rows themselves.
+  execute format($function$
+    create or replace function nowcast.summaries_of_rows(since timestamptz, until timestamptz)
+      returns setof nowcast.summary_partials language sql stable as $body$
+      with events as materialized (%1$s where e.timestamp >= since and e.timestamp < until)
+      %2$s
+    $body$
+  $function$, nowcast.event_summaries_query('public.inference_logs'),
+    nowcast.merge_query('events', 'minute, model_version, feature, variant'));
+
+  -- Sums one minute anew from its rows, under the compactor's lock. One statement, hence one snapshot: the partials
+  -- that it removes belong to the very rows that it counts.
+  execute format($function$
+    create or replace function nowcast.recompute_minute(stale timestamptz) returns void
+      language plpgsql as $body$
+    begin
+      perform pg_advisory_xact_lock(nowcast.compaction_lock());
+      with gone as (delete from nowcast.summary_partials p where p.minute = stale),
+      counted as materialized (select * from nowcast.summaries_of_rows(stale, stale + interval '1 minute')),
+      emptied as (
+        delete from nowcast.minute_summaries s where s.minute = stale
+          and not exists (
+            select from counted c
+            where (c.model_version, c.feature, c.variant) = (s.model_version, s.feature, s.variant)
+          )
+      )
+      insert into nowcast.minute_summaries (minute, model_version, feature, variant, %1$s)
+      select minute, model_version, feature, variant, %1$s from counted
+      on conflict (minute, model_version, feature, variant) do update set (%1$s) = (%2$s);
+    end
+    $body$
+  $function$, content, excluded_content);
+
+  -- Builds the buckets of one hour anew from the minutes, which only the holder of the lock changes.
+  execute format($function$
+    create or replace function nowcast.rebuild_buckets(hour timestamptz) returns void
+      language plpgsql as $body$
+    declare
+      added_count integer;
+    begin
+      perform pg_advisory_xact_lock(nowcast.compaction_lock());
+      delete from nowcast.model_summaries s
+        where s.tier_seconds in (60, 300, 3600) and s.minute >= hour and s.minute < hour + interval '1 hour';
+      with added as materialized (
+        select * from nowcast.minute_summaries s
+        where s.minute >= hour and s.minute < hour + interval '1 hour'
+      ),
+      %1$s
+      select count(*) into added_count from added;
+    end
+    $body$
+  $function$, replace(model_tiers, 'join touched_buckets', 'join (select * from touched_buckets where false) none'));
+
+  -- The other door: whoever inserts into inference_logs itself gets the same summary, feed row and wake-up.
+  execute format($function$
+    create or replace function nowcast.summarise_inserted() returns trigger
+      language plpgsql security definer set search_path = pg_catalog, pg_temp as $body$
+    declare
+      told record;
+    begin
+      select count(*)::int as n, min(timestamp) as min_timestamp, max(timestamp) as max_timestamp,
+        min(id) as min_id, max(id) as max_id into told from new_rows;
+      if told.n = 0 then
+        return null;
+      elsif told.n = 1 then
+        insert into nowcast.summary_partials %1$s;
+      else
+        insert into nowcast.summary_partials
+          with events as materialized (%1$s) %2$s;
+      end if;
+      insert into nowcast.feed (relation, row_count, min_timestamp, max_timestamp, min_id, max_id)
+        values ('inference_logs', told.n, told.min_timestamp, told.max_timestamp, told.min_id, told.max_id);
+      perform nowcast.wake();
+      return null;
+    end
+    $body$
+  $function$, nowcast.event_summaries_query('new_rows'),
+    nowcast.merge_query('events', 'minute, model_version, feature, variant'));
+
+  -- Buckets of the models with what the compactor has not taken yet, histograms included: the one source of
+  -- every metric by model. `tier` is 60, 300 or 3600 seconds.
+  execute format($function$
+    create or replace function nowcast.model_buckets(tier integer, since timestamptz, until timestamptz)
+      returns setof nowcast.model_summaries language sql stable as $body$
+      with pending as materialized (
+        select tier as tier_seconds,
+          date_bin(make_interval(secs => tier), p.minute, timestamptz '2000-01-01 00:00:00+00') as minute,
+          p.model_version, %1$s
+        from nowcast.summary_partials p where p.minute >= since and p.minute < until
+      ),
+      open_buckets as (select distinct minute, model_version from pending),
+      open_rows as materialized (
+        select * from pending
+        union all
+        select s.tier_seconds, s.minute, s.model_version, %2$s
+        from open_buckets join nowcast.model_summaries s using (minute, model_version) where s.tier_seconds = tier
+      ),
+      merged as (%3$s)
+      select s.* from nowcast.model_summaries s
+      where s.tier_seconds = tier and s.minute >= since and s.minute < until
+        and not exists (
+          select from open_buckets o where o.minute = s.minute and o.model_version = s.model_version
+        )
+      union all
+      select m.tier_seconds, m.minute, m.model_version, %1$s, q.quantiles[1], q.quantiles[2], q.quantiles[3]
+      from merged m,
+        nowcast.latency_quantiles(latency_bins, latency_bin_counts, array[0.5, 0.95, 0.99],
+          latency_min_ms, latency_max_ms) q (quantiles)
+    $body$
+  $function$, content, s_content, nowcast.merge_query('open_rows', 'tier_seconds, minute, model_version'));
+
+  -- The same in buckets of any step that the tier divides, or of one feature, which only the minutes know.
+  execute format($function$
+    create or replace function nowcast.merged_buckets(
+      step interval, tier integer, since timestamptz, until timestamptz, model text, only_feature text
+    ) returns setof nowcast.model_summaries language sql stable as $body$
+      with source as materialized (
+        select tier as tier_seconds, s.minute, s.model_version, %2$s
+        from nowcast.model_buckets(tier, since, until) s
+        where only_feature is null and (model is null or s.model_version = model)
+        union all
+        select tier, s.minute, s.model_version, %2$s from nowcast.minute_summaries s
+        where s.feature = only_feature and s.minute >= since and s.minute < until
+          and (model is null or s.model_version = model)
+        union all
+        select tier, s.minute, s.model_version, %2$s from nowcast.summary_partials s
+        where s.feature = only_feature and s.minute >= since and s.minute < until
+          and (model is null or s.model_version = model)
+      ),
+      stepped as materialized (
+        select tier_seconds, date_bin(step, minute, timestamptz '2000-01-03 00:00:00+00') as minute,
+          model_version, %1$s
+        from source
+      ),
+      merged as (%3$s)
+      select m.tier_seconds, m.minute, m.model_version, %1$s, q.quantiles[1], q.quantiles[2], q.quantiles[3]
+      from merged m,
+        nowcast.latency_quantiles(latency_bins, latency_bin_counts, array[0.5, 0.95, 0.99],
+          latency_min_ms, latency_max_ms) q (quantiles)
+    $body$
+  $function$, content, s_content, nowcast.merge_query('stepped', 'tier_seconds, minute, model_version'));
+
+  -- Whether two summaries say different things: counts and bins exactly, sums of floating-point numbers to 1e-9,
+  -- since the order of addition differs.
+  execute format($function$
+    create or replace function nowcast.summaries_differ(a nowcast.summary_content, b nowcast.summary_content)
+      returns boolean language sql immutable as $body$ select %s $body$
+  $function$, (
+    select string_agg(
+      case when atttypid = 'float8'::regtype
+        then format('nowcast.sums_differ((a).%1$s, (b).%1$s, (a).request_count)', attname)
+        else format('(a).%1$s is distinct from (b).%1$s', attname) end, ' or ' order by attnum)
+    from pg_attribute where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
+  ));
+
+  -- Stored summaries beside what their rows, or for models their minutes, say. See nowcast_recompute_check.
+  execute format($function$
+    create or replace function nowcast.compare_summaries(since timestamptz)
+      returns table (
+        summary text, minute timestamptz, model_version text, feature text, variant text,
+        stored nowcast.summary_content, recomputed nowcast.summary_content
+      ) language sql stable as $body$
+      with held as materialized (
+        select s.* from nowcast.minute_summaries s where s.minute >= since
+        union all
+        select p.* from nowcast.summary_partials p where p.minute >= since
+      ),
+      held_minutes as (%1$s),
+      compacted as materialized (
+        select t.tier_seconds, date_bin(make_interval(secs => t.tier_seconds), s.minute,
+          timestamptz '2000-01-01 00:00:00+00') as minute, s.model_version, %2$s
+        from nowcast.minute_summaries s cross join (values (60), (300), (3600)) t (tier_seconds)
+        where s.minute >= since
+      ),
+      compacted_buckets as (%3$s)
+      select 'minute', k.minute, k.model_version, k.feature, k.variant, s.stored, r.recomputed
+      from (select minute, model_version, feature, variant, row(%4$s)::nowcast.summary_content as stored
+        from held_minutes) s
+      full join (select minute, model_version, feature, variant, row(%4$s)::nowcast.summary_content as recomputed
+        from nowcast.summaries_of_rows(since, 'infinity')) r using (minute, model_version, feature, variant)
+      cross join lateral (select minute, model_version, feature, variant) k
+      where k.minute at time zone 'UTC' >= (select min(d) from nowcast.partition_days() d)
+      union all
+      select format('model, %%s s', tier_seconds), minute, model_version, null, null, s.stored, r.recomputed
+      from (select tier_seconds, minute, model_version, row(%4$s)::nowcast.summary_content as stored
+        from nowcast.model_summaries where minute >= since) s
+      full join (select tier_seconds, minute, model_version, row(%4$s)::nowcast.summary_content as recomputed
+        from compacted_buckets where minute >= since) r using (tier_seconds, minute, model_version)
+    $body$
+  $function$, nowcast.merge_query('held', 'minute, model_version, feature, variant'), s_content,
+    nowcast.merge_query('compacted', 'tier_seconds, minute, model_version'), content);
+end
+$build$;
+
+-- Takes the marks of UPDATE and DELETE and sums their minutes anew. Returns the number of minutes.
+create or replace function nowcast.recompute_stale(max_minutes integer default 60) returns integer
+  language plpgsql as $$
+declare
+  stale timestamptz[];
+  one timestamptz;
+begin
+  if not exists (select from nowcast.stale_minutes) or not pg_try_advisory_xact_lock(nowcast.compaction_lock()) then
+    return 0;
+  end if;
+  with chosen as (select distinct minute from nowcast.stale_minutes order by minute limit max_minutes),
+  gone as (delete from nowcast.stale_minutes s using chosen c where s.minute = c.minute)
+  select array_agg(minute) into stale from chosen;
+  foreach one in array coalesce(stale, '{}') loop
+    perform nowcast.recompute_minute(one);
+  end loop;
+  for one in
+    select distinct date_bin('1 hour', m, timestamptz '2000-01-01 00:00:00+00') from unnest(stale) m
+  loop
+    perform nowcast.rebuild_buckets(one);
+  end loop;
+  return coalesce(cardinality(stale), 0);
+end
+$$;
+
+-- UPDATE and DELETE (corrections, privacy requests) mark their minutes, and tell subscribers.
+create or replace function nowcast.mark_changed_rows() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  told jsonb;
+begin
+  if tg_op = 'UPDATE' then
+    insert into nowcast.stale_minutes
+      select date_bin('1 minute', timestamp, timestamptz '2000-01-01 00:00:00+00') from old_rows
+      union
+      select date_bin('1 minute', timestamp, timestamptz '2000-01-01 00:00:00+00') from new_rows;
+    select jsonb_agg(jsonb_build_object('type', 'UPDATE', 'record', to_jsonb(n))) into told
+      from (select * from new_rows limit 1000) n;
+  else
+    insert into nowcast.stale_minutes
+      select distinct date_bin('1 minute', timestamp, timestamptz '2000-01-01 00:00:00+00') from old_rows;
+    select jsonb_agg(jsonb_build_object('type', 'DELETE',
+        'old_record', jsonb_build_object('timestamp', o.timestamp, 'id', o.id))) into told
+      from (select * from old_rows limit 1000) o;
+  end if;
+  if told is not null then
+    insert into nowcast.feed (relation, row_count, changes)
+      values ('inference_logs', jsonb_array_length(told), told);
+    perform nowcast.wake();
+  end if;
+  return null;
+end
+$$;
+
+create or replace function nowcast.refuse_truncate() returns trigger
+  language plpgsql as $$
+begin
+  raise exception 'inference_logs cannot be truncated: its summaries would keep what the rows lost'
+    using hint = 'Delete rows, or let retention drop whole days.';
+end
+$$;
+
+create or replace trigger summarise_inserted after insert on public.inference_logs
+  referencing new table as new_rows for each statement execute function nowcast.summarise_inserted();
+create or replace trigger mark_updated after update on public.inference_logs
+  referencing old table as old_rows new table as new_rows
+  for each statement execute function nowcast.mark_changed_rows();
+create or replace trigger mark_deleted after delete on public.inference_logs
+  referencing old table as old_rows for each statement execute function nowcast.mark_changed_rows();
+create or replace trigger refuse_truncate before truncate on public.inference_logs
+  for each statement execute function nowcast.refuse_truncate();

@@ -1,0 +1,42 @@
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { addMigrateCommand } from './commands/migrate.ts';
+import { addSqlCommand } from './commands/sql.ts';
+import { addStartCommand } from './commands/start.ts';
+import { settingsHelp } from './settings.ts';
+import { StartupError } from './startupError.ts';
+
+const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
+
+/**
+ * Runs one command line, such as `['start']`. Sets the process's exit code: 0 done, 1 failed, 2 wrong usage; what a
+ * person can change ends as one sentence without a stack.
+ */
+export async function runCli(args: string[]): Promise<void> {
+  const program = new Command('nowcast')
+    .description('Tells the people who run an AI system whether it is working, now.')
+    .version(version)
+    .helpCommand(false)
+    .showHelpAfterError('(nowcast --help lists every command and setting)')
+    .addHelpText('after', () => `\n${settingsHelp()}\n\nExit codes: 0 done, 1 failed, 2 wrong usage.`)
+    .exitOverride();
+  for (const add of [addStartCommand, addMigrateCommand, addSqlCommand]) {
+    add(program);
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+}
+
+function report(error: unknown): number {
+  // Commander has printed what was wrong, or the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof StartupError) {
+    console.error(error.message);
+    return error.exitCode;
+  }
+  console.error(error);
+  return 1;
+}

@@ -1,0 +1,262 @@
+import { jsonTimestamp } from '@nowcast/protocol';
+import pg from 'pg';
+import type { Logger } from 'pino';
+import type { StoredEvent } from '../store/request.ts';
+import type { Catalog } from './catalog.ts';
+import type { Change, RealtimeHub } from './realtime/hub.ts';
+import type { RowMemory } from './rowMemory.ts';
+
+/** Rows of one transaction delivered at most when they must be read back; beyond, subscribers are told of a gap. */
+const maxRowsReadBack = 10_000;
+/** While nobody listens the feed is only followed, and not at every commit. */
+const idleIntervalMs = 20;
+const firstPauseMs = 50;
+const longestPauseMs = 1_000;
+
+export interface FeedOptions {
+  readonly url: string;
+  readonly pool: pg.Pool;
+  readonly catalog: Catalog;
+  readonly hub: RealtimeHub;
+  readonly memory: RowMemory;
+  readonly log: Logger;
+  /** Called for each transaction that wrote events, with the range of their times. */
+  readonly onEvents: (since: Date, until: Date) => void;
+}
+
+interface FeedRow {
+  readonly token: string | null;
+  readonly row_xid: string;
+  readonly relation: string;
+  readonly day: string | null;
+  readonly min_timestamp: string | null;
+  readonly max_timestamp: string | null;
+  readonly min_id: string | null;
+  readonly max_id: string | null;
+  readonly row_count: number;
+  readonly changes: readonly RecordedChange[] | null;
+  readonly created_at: string;
+}
+
+interface RecordedChange {
+  readonly type: 'INSERT' | 'UPDATE' | 'DELETE';
+  readonly record?: Record<string, unknown>;
+  readonly old_record?: Record<string, unknown>;
+}
+
+/**
+ * Follows the feed: NOTIFY wakes it, and it reads what became visible since its cursor. The cursor is a snapshot,
+ * not a position: a transaction may commit after one with a larger position, and everything that was not visible
+ * in the last snapshot and is in this one is new, whatever its number. A transaction that stays open delays only
+ * itself.
+ */
+export class Feed {
+  readonly #options: FeedOptions;
+  #client: pg.Client | undefined;
+  /** Transaction ids at or above it were not visible in the last snapshot, nor those in `#inFlight`. */
+  #nextXid = '0';
+  #inFlight: readonly string[] = [];
+  #dirty = false;
+  #reading: Promise<void> | undefined;
+  #lastReadAt = 0;
+  #stopped = false;
+  /** When the oldest wake-up that has not been looked at came. */
+  #dirtySince: number | undefined;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+  }
+
+  /** Connects and begins at the present. */
+  async start(): Promise<void> {
+    await this.#connect();
+    await this.#setCursorToNow();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const client = this.#client;
+    this.#client = undefined;
+    await this.#reading;
+    await client?.end().catch(() => undefined);
+  }
+
+  /** How long a commit has been waiting to be delivered. */
+  get lagSeconds(): number {
+    return this.#dirtySince === undefined ? 0 : Math.round(performance.now() - this.#dirtySince) / 1000;
+  }
+
+  /** Something was committed. */
+  wake(): void {
+    this.#dirty = true;
+    this.#dirtySince ??= performance.now();
+    if (this.#stopped || this.#reading !== undefined || this.#client === undefined) return;
+    this.#reading = this.#follow().finally(() => {
+      this.#reading = undefined;
+      // A wake-up between the last look and here would be lost otherwise.
+      if (this.#dirty) this.wake();
+    });
+  }
+
+  async #follow(): Promise<void> {
+    while (this.#dirty && !this.#stopped && this.#client !== undefined) {
+      if (!this.#anybodyListens()) {
+        const restMs = this.#lastReadAt + idleIntervalMs - performance.now();
+        if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
+      }
+      this.#dirty = false;
+      this.#lastReadAt = performance.now();
+      try {
+        await this.#read(this.#client);
+        if (!this.#dirty) this.#dirtySince = undefined;
+      } catch (error) {
+        // The cursor stands where it was: the next look finds everything.
+        this.#dirty = true;
+        this.#options.log.warn({ err: error }, 'reading the feed failed');
+        if (this.#client !== undefined) await this.#client.end().catch(() => undefined);
+        return;
+      }
+    }
+  }
+
+  #anybodyListens(): boolean {
+    return ['inference_logs', 'system_alerts', 'metrics_pulse'].some(
+      (table) => this.#options.hub.subscriberCount(table) > 0,
+    );
+  }
+
+  async #connect(): Promise<void> {
+    const client = new pg.Client({
+      connectionString: this.#options.url,
+      application_name: 'nowcast feed',
+      keepAlive: true,
+      connectionTimeoutMillis: 5_000,
+    });
+    client.on('notification', () => this.wake());
+    client.on('error', (error) => this.#options.log.warn({ err: error }, 'the feed lost its connection'));
+    client.on('end', () => {
+      if (this.#client === client) this.#client = undefined;
+      if (!this.#stopped) this.#reconnect();
+    });
+    await client.connect();
+    await client.query(`set timezone = 'UTC'; set statement_timeout = '10s'; listen nowcast_feed`);
+    this.#client = client;
+  }
+
+  #reconnect(): void {
+    const attempt = async () => {
+      for (let pauseMs = firstPauseMs; !this.#stopped; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+        await new Promise((resolve) => setTimeout(resolve, pauseMs * (0.5 + Math.random() / 2)));
+        try {
+          await this.#connect();
+          this.wake();
+          return;
+        } catch (error) {
+          this.#options.log.debug({ err: error }, 'the feed cannot connect yet');
+        }
+      }
+    };
+    attempt().catch((error: unknown) => this.#options.log.error({ err: error }, 'the feed stopped'));
+  }
+
+  async #setCursorToNow(): Promise<void> {
+    const { rows } = await this.#client!.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot');
+    this.#setCursor(rows[0]!.snapshot);
+  }
+
+  #setCursor(snapshot: string): void {
+    const [, next, inFlight] = snapshot.split(':');
+    this.#nextXid = next!;
+    this.#inFlight = inFlight === undefined || inFlight === '' ? [] : inFlight.split(',');
+  }
+
+  async #read(client: pg.Client): Promise<void> {
+    const { rows } = await client.query<{ snapshot: string; rows: FeedRow[] | null }>({
+      name: 'feed',
+      text: `select pg_current_snapshot()::text as snapshot, (
+          select json_agg(f order by f.xid, f.position) from (
+            select token, xmin::text as row_xid, relation, day, min_timestamp, max_timestamp,
+              min_id::text, max_id::text, row_count, changes, created_at, xid, position
+            from nowcast.feed where xid >= $1::text::xid8
+            union all
+            select token, xmin::text, relation, day, min_timestamp, max_timestamp,
+              min_id::text, max_id::text, row_count, changes, created_at, xid, position
+            from nowcast.feed where xid = any ($2::text[]::xid8[])
+          ) f
+        ) as rows`,
+      values: [this.#nextXid, this.#inFlight],
+    });
+    const { snapshot, rows: found } = rows[0]!;
+    for (const row of found ?? []) await this.#deliver(client, row);
+    this.#setCursor(snapshot);
+  }
+
+  async #deliver(client: pg.Client, row: FeedRow): Promise<void> {
+    const { hub, onEvents, memory } = this.#options;
+    if (row.relation === 'none') return;
+    const kept = row.token === null ? undefined : memory.take(row.token);
+    if (row.relation === 'inference_logs' && row.min_timestamp !== null) {
+      onEvents(new Date(row.min_timestamp), new Date(row.max_timestamp!));
+    }
+    if (hub.subscriberCount(row.relation) === 0) return;
+    if (row.changes !== null) {
+      hub.publish(row.changes.map((change) => this.#toChange(row, change)));
+      return;
+    }
+    if (kept === undefined && row.row_count > maxRowsReadBack) {
+      hub.publishGap(row.relation, row.row_count, 'a transaction wrote more rows than are delivered one by one');
+      return;
+    }
+    const records = kept?.map(toRecord) ?? (await readBack(client, row));
+    const commitTimestamp = new Date(row.created_at).toISOString();
+    hub.publish(
+      records.map((record) => ({
+        schema: 'public',
+        table: row.relation,
+        type: 'INSERT',
+        commitTimestamp,
+        record,
+      })),
+    );
+  }
+
+  #toChange(row: FeedRow, change: RecordedChange): Change {
+    const record = change.record ?? null;
+    const keys = this.#options.catalog.relation(row.relation)?.columns.filter((column) => column.isPrimaryKey) ?? [];
+    const oldRecord =
+      change.type === 'UPDATE' && record !== null
+        ? Object.fromEntries(keys.map(({ name }) => [name, record[name]]))
+        : change.old_record;
+    return {
+      schema: 'public',
+      table: row.relation,
+      type: change.type,
+      commitTimestamp: new Date(row.created_at).toISOString(),
+      record,
+      ...(oldRecord === undefined ? {} : { oldRecord }),
+    };
+  }
+}
+
+/** The very rows that the transaction wrote: others may lie in the same ranges, but not with the same xmin. */
+async function readBack(client: pg.Client, row: FeedRow): Promise<Record<string, unknown>[]> {
+  const partition = row.day === null ? 'public.inference_logs' : `nowcast.inference_logs_${row.day.replace(/\D/g, '')}`;
+  const { rows } = await client.query<{ record: Record<string, unknown> }>(
+    `select to_jsonb(l) as record from ${partition} l
+     where l.timestamp between $1 and $2 and l.id between $3 and $4 and l.xmin = $5::text::xid
+     order by l.id`,
+    [row.min_timestamp, row.max_timestamp, row.min_id, row.max_id, row.row_xid],
+  );
+  return rows.map(({ record }) => record);
+}
+
+/** The row as PostgreSQL's to_jsonb gives it, columns in the table's order. */
+function toRecord({ id, event }: StoredEvent): Record<string, unknown> {
+  const { timestampMicros, metadata, ...columns } = event;
+  const record: Record<string, unknown> = { id, timestamp: jsonTimestamp(timestampMicros) };
+  for (const [name, value] of Object.entries(columns)) {
+    record[name] = value;
+    if (name === 'error_message') record['metadata'] = metadata === null ? null : JSON.parse(metadata);
+  }
+  return record;
+}

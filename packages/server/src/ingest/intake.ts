@@ -1,0 +1,106 @@
+import { copyLine, dayOf, type FieldError, type ValidationLimits, validateEvent } from '@nowcast/protocol';
+import type { IdPool } from '../store/idPool.ts';
+import type { Partitions } from '../store/partitions.ts';
+import type { BatchId, StoredEvent, WriteOutcome } from '../store/request.ts';
+import type { Writer } from '../store/writer.ts';
+
+const microsPerDay = 86_400_000_000;
+/** Clocks of senders may run ahead; a day is also what partitions stand ready for. */
+const maxAheadMicros = microsPerDay;
+const maxMetadataBytes = 65_536;
+const maxMetadataDepth = 16;
+
+/** An event that was refused, by its place in the batch. */
+export interface RejectedEvent extends FieldError {
+  readonly index: number;
+}
+
+export interface IntakeResult {
+  readonly accepted: number;
+  readonly rejected: readonly RejectedEvent[];
+  readonly warnings: readonly string[];
+  readonly outcome: WriteOutcome;
+}
+
+/** Turns what a door received into committed rows: validation, ids, COPY lines, the writer. */
+export class Intake {
+  readonly #writer: Writer;
+  readonly #ids: IdPool;
+  readonly #partitions: Partitions;
+  readonly #hotDays: number;
+  /** Time of the newest event taken since start, for the age of data. */
+  lastEventAt: number | undefined;
+
+  constructor(writer: Writer, ids: IdPool, partitions: Partitions, hotDays: number) {
+    this.#writer = writer;
+    this.#ids = ids;
+    this.#partitions = partitions;
+    this.#hotDays = hotDays;
+  }
+
+  /** Throws OverloadedError when a body of this size could not be taken now. */
+  assertRoomFor(bytes: number): void {
+    this.#writer.assertRoomFor(bytes);
+  }
+
+  /**
+   * Stores the good events and names the bad ones. Resolves when the good ones are committed.
+   *
+   * @param answer what a repeat of the batch will be answered
+   * @throws OverloadedError nothing was stored
+   * @throws RefusedRowsError PostgreSQL refused the rows
+   */
+  async take(
+    inputs: readonly unknown[],
+    batch?: BatchId,
+    answer?: (accepted: number, rejected: readonly RejectedEvent[]) => unknown,
+  ): Promise<IntakeResult> {
+    const limits = this.#limits();
+    if (!this.#ids.has(inputs.length)) await this.#ids.reserve(inputs.length);
+    const rows: StoredEvent[] = [];
+    const rejected: RejectedEvent[] = [];
+    let warnings: string[] | undefined;
+    let copyText = '';
+    for (let index = 0; index < inputs.length; index += 1) {
+      const validation = validateEvent(inputs[index], limits);
+      if (validation.error !== undefined) {
+        rejected.push({ index, ...validation.error });
+        continue;
+      }
+      const { event } = validation;
+      const id = this.#ids.take();
+      rows.push({ id, event });
+      copyText += copyLine(id, event);
+      if (validation.warnings !== undefined) {
+        warnings ??= [];
+        for (const warning of validation.warnings) if (!warnings.includes(warning)) warnings.push(warning);
+      }
+    }
+    let outcome: WriteOutcome = { kind: 'committed' };
+    if (rows.length > 0) {
+      const request = { rows, copyText, batch, answer: answer?.(rows.length, rejected) };
+      await this.#ensurePartitions(rows);
+      outcome = await this.#writer.write(request);
+      this.lastEventAt = Date.now();
+    }
+    return { accepted: rows.length, rejected, warnings: warnings ?? [], outcome };
+  }
+
+  #limits(): ValidationLimits {
+    const nowMicros = Date.now() * 1000;
+    return {
+      nowMicros,
+      oldestMicros: nowMicros - this.#hotDays * microsPerDay,
+      newestMicros: nowMicros + maxAheadMicros,
+      maxMetadataBytes,
+      maxMetadataDepth,
+    };
+  }
+
+  async #ensurePartitions(rows: readonly StoredEvent[]): Promise<void> {
+    for (const row of rows) {
+      const day = dayOf(row.event.timestampMicros);
+      if (!this.#partitions.has(day)) await this.#partitions.ensure(day);
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import { copyTimestamp, minuteOf, type ValidEvent } from '@nowcast/protocol';
+import pg from 'pg';
+import { addToHistogram, binOf, type Histogram, type HistogramEdges } from './histogram.ts';
+
+/**
+ * What a set of events adds to one key (minute, model_version, feature, variant): one row of
+ * `nowcast.summary_partials`. SQL makes the same of the other door's rows (sql/internal/20_summaries.sql); a
+ * property test holds the two together.
+ */
+class Summary {
+  readonly minuteMicros: number;
+  readonly modelVersion: string;
+  readonly feature: string;
+  readonly variant: string;
+  requests = 0;
+  errors = 0;
+  latencySum = 0;
+  latencySumSq = 0;
+  latencyLogSum = 0;
+  latencyLogSumSq = 0;
+  latencyMin = Number.POSITIVE_INFINITY;
+  latencyMax = Number.NEGATIVE_INFINITY;
+  readonly confidence = new OptionalSum();
+  readonly quality = new OptionalSum();
+  readonly feedback = new OptionalSum();
+  readonly inputSize = new OptionalSum();
+  readonly inputTokens = new OptionalSum();
+  readonly outputTokens = new OptionalSum();
+  readonly cachedInputTokens = new OptionalSum();
+  readonly cost = new OptionalSum();
+  readonly value = new OptionalSum();
+  readonly compute = new OptionalSum();
+  readonly ttft = new OptionalSum();
+  readonly latencyBins: Histogram = new Map();
+  readonly confidenceBins: Histogram = new Map();
+
+  constructor(minuteMicros: number, event: ValidEvent) {
+    this.minuteMicros = minuteMicros;
+    this.modelVersion = event.model_version;
+    this.feature = event.feature ?? '';
+    this.variant = event.variant ?? '';
+  }
+
+  add(event: ValidEvent, edges: HistogramEdges): void {
+    const ms = event.inference_time_ms;
+    this.requests += 1;
+    if (event.is_error) this.errors += 1;
+    this.latencySum += ms;
+    this.latencySumSq += ms * ms;
+    if (ms > 0) {
+      const log = Math.log(ms);
+      this.latencyLogSum += log;
+      this.latencyLogSumSq += log * log;
+    }
+    if (ms < this.latencyMin) this.latencyMin = ms;
+    if (ms > this.latencyMax) this.latencyMax = ms;
+    addToHistogram(this.latencyBins, binOf(edges.latency, ms));
+    const confidence = event.confidence_score;
+    if (confidence !== null) {
+      this.confidence.add(confidence);
+      addToHistogram(this.confidenceBins, binOf(edges.confidence, confidence));
+    }
+    if (event.quality_score !== null) this.quality.add(event.quality_score);
+    if (event.feedback !== null) this.feedback.add(event.feedback);
+    if (event.input_size_bytes !== null) this.inputSize.add(event.input_size_bytes);
+    if (event.input_tokens !== null) this.inputTokens.add(event.input_tokens);
+    if (event.output_tokens !== null) this.outputTokens.add(event.output_tokens);
+    if (event.cached_input_tokens !== null) this.cachedInputTokens.add(event.cached_input_tokens);
+    if (event.cost_usd !== null) this.cost.add(event.cost_usd);
+    if (event.value_usd !== null) this.value.add(event.value_usd);
+    if (event.compute_ms !== null) this.compute.add(event.compute_ms);
+    if (event.ttft_ms !== null) this.ttft.add(event.ttft_ms);
+  }
+
+  /** Values in the order of the table's columns. */
+  sqlRow(): string {
+    const [latencyBins, latencyCounts] = sqlArrays(this.latencyBins);
+    const [confidenceBins, confidenceCounts] = sqlArrays(this.confidenceBins);
+    return `('${copyTimestamp(this.minuteMicros)}',${literal(this.modelVersion)},${literal(this.feature)},${literal(
+      this.variant,
+    )},${this.requests},${this.errors},${this.latencySum},${this.latencySumSq},${this.latencyLogSum},${
+      this.latencyLogSumSq
+    },${this.latencyMin},${this.latencyMax},${this.confidence.count},${this.confidence.sql},${
+      this.confidence.sqlSumSq
+    },${this.quality.count},${this.quality.sql},${this.quality.sqlSumSq},${this.feedback.count},${
+      this.feedback.sql
+    },${this.inputSize.sql},${this.inputTokens.sql},${this.outputTokens.sql},${this.cachedInputTokens.sql},${
+      this.cost.count
+    },${this.cost.sql},${this.value.sql},${this.compute.sql},${this.ttft.count},${
+      this.ttft.sql
+    },${latencyBins},${latencyCounts},${confidenceBins},${confidenceCounts})`;
+  }
+}
+
+/** Count, sum and sum of squares of a field that events may lack; null in SQL while nothing was counted. */
+class OptionalSum {
+  count = 0;
+  sum = 0;
+  sumSq = 0;
+
+  add(value: number): void {
+    this.count += 1;
+    this.sum += value;
+    this.sumSq += value * value;
+  }
+
+  get sql(): string {
+    return this.count === 0 ? 'null' : String(this.sum);
+  }
+
+  get sqlSumSq(): string {
+    return this.count === 0 ? 'null' : String(this.sumSq);
+  }
+}
+
+/** Summaries of the events of one transaction, one a key. */
+export class Summaries {
+  readonly #byKey = new Map<string, Summary>();
+  readonly #edges: HistogramEdges;
+
+  constructor(edges: HistogramEdges) {
+    this.#edges = edges;
+  }
+
+  add(event: ValidEvent): void {
+    const minute = minuteOf(event.timestampMicros);
+    // NUL cannot occur in the texts: the door refuses it.
+    const key = `${minute}\0${event.model_version}\0${event.feature ?? ''}\0${event.variant ?? ''}`;
+    let summary = this.#byKey.get(key);
+    if (summary === undefined) {
+      summary = new Summary(minute, event);
+      this.#byKey.set(key, summary);
+    }
+    summary.add(event, this.#edges);
+  }
+
+  /** One INSERT of all keys. */
+  insertStatement(): string {
+    const rows: string[] = [];
+    for (const summary of this.#byKey.values()) rows.push(summary.sqlRow());
+    return `insert into nowcast.summary_partials values ${rows.join(',')}`;
+  }
+}
+
+function literal(text: string): string {
+  return plainText.test(text) ? `'${text}'` : pg.escapeLiteral(text);
+}
+const plainText = /^[\w .:/@-]*$/;
+
+/** Bins ascending and their counts, as two array literals; nulls when nothing was counted. */
+function sqlArrays(histogram: Histogram): [string, string] {
+  if (histogram.size === 0) return ['null', 'null'];
+  const bins = [...histogram.keys()].sort((a, b) => a - b);
+  return [`'{${bins.join(',')}}'`, `'{${bins.map((bin) => histogram.get(bin)).join(',')}}'`];
+}

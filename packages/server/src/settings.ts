@@ -1,0 +1,301 @@
+import path from 'node:path';
+import { closest, distance } from 'fastest-levenshtein';
+import { StartupError } from './startupError.ts';
+
+/** Everything that a person can set, read once at start. `undefined` means not set. */
+export type Settings = {
+  port: number;
+  host: string;
+  /** A given PostgreSQL; without it the embedded one runs. */
+  databaseUrl: string | undefined;
+  /** Absolute path. */
+  dataDir: string;
+  redisUrl: string | undefined;
+  slackWebhookUrl: string | undefined;
+  /** IANA name: where a day of the history begins. */
+  timezone: string;
+  hotDays: number;
+  coldUrl: string | undefined;
+  coldDays: number | undefined;
+  allowedOrigins: string[];
+  webhookAllow: string[];
+  maxPendingBytes: number;
+  /** Share of ordinary events kept as rows, above 0 to 1. */
+  sampleRate: number;
+  dbPoolMax: number;
+  ingestKey: string | undefined;
+  anonKey: string | undefined;
+  serviceKey: string | undefined;
+  logLevel: LogLevel;
+};
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+type Setting<Value> = {
+  /** The environment variable. */
+  name: string;
+  description: string;
+  /** The default as --help shows it. */
+  defaultText: string;
+  /** What a value must be, completing "NAME must be ...". */
+  rule: string;
+  /** A secret's value is never repeated in a message. */
+  secret: boolean;
+  /** False for names that are reserved: accepted and checked, but nothing reads them yet. */
+  listed: boolean;
+  /** The value of a text that is not empty; undefined where it breaks the rule. */
+  parse(text: string): Value | undefined;
+  fallback: Value;
+};
+
+type SettingsTable = { [Key in keyof Settings]: Setting<Settings[Key]> };
+
+/** Each setting with its default, its rule and its words; the order is that of --help. */
+export const settingsTable: SettingsTable = {
+  port: {
+    ...listed('PORT', 'port of the API, the WebSocket and the page', '4318'),
+    ...wholeNumber(0, 65_535),
+    fallback: 4318,
+  },
+  host: {
+    ...listed('HOST', 'address to listen on; others than loopback need keys', '127.0.0.1'),
+    rule: 'a host name or an IP address',
+    parse: (text) => (/^[\w.:%-]+$/.test(text) ? text : undefined),
+    fallback: '127.0.0.1',
+  },
+  databaseUrl: {
+    ...listed(
+      'DATABASE_URL',
+      'a PostgreSQL 15 or newer to use instead of the embedded one',
+      'embedded PostgreSQL',
+    ),
+    ...url('postgres:', 'postgresql:'),
+    rule: 'a URL like postgresql://user:password@host:5432/database (special characters in the password as %XX)',
+    secret: true,
+  },
+  dataDir: {
+    ...listed('NOWCAST_DATA_DIR', 'where the embedded PostgreSQL keeps its data', '.nowcast'),
+    rule: 'a path',
+    parse: (text) => (text.includes('\0') ? undefined : path.resolve(text)),
+    fallback: path.resolve('.nowcast'),
+  },
+  ingestKey: key('NOWCAST_INGEST_KEY', 'key that may write events and nothing else'),
+  anonKey: key('NOWCAST_ANON_KEY', 'key that may read what is published: metrics, alerts'),
+  serviceKey: key('NOWCAST_SERVICE_KEY', 'key that may do everything'),
+  allowedOrigins: {
+    ...listed(
+      'NOWCAST_ALLOWED_ORIGINS',
+      'web origins that may call the API, separated by commas',
+      'own and loopback',
+    ),
+    rule: 'origins like https://example.org, separated by commas, or *',
+    parse: (text) => {
+      const origins = list(text);
+      return origins.every((origin) => origin === '*' || isOrigin(origin)) ? origins : undefined;
+    },
+    fallback: [],
+  },
+  maxPendingBytes: {
+    ...listed(
+      'NOWCAST_MAX_PENDING_BYTES',
+      'events waiting for PostgreSQL beyond which ingest answers 503',
+      '64MiB',
+    ),
+    rule: 'a size of at least 64KiB, such as 64MiB or 67108864',
+    parse: (text) => {
+      const bytes = parseBytes(text);
+      return bytes !== undefined && bytes >= 64 * 1024 ? bytes : undefined;
+    },
+    fallback: 64 * 2 ** 20,
+  },
+  dbPoolMax: {
+    ...listed('NOWCAST_DB_POOL_MAX', 'database connections beside the one that writes', '10'),
+    ...wholeNumber(1, 1_000),
+    fallback: 10,
+  },
+  hotDays: {
+    ...listed('NOWCAST_HOT_DAYS', 'days of events in PostgreSQL; older ones are refused', '30'),
+    ...wholeNumber(1, 3_650),
+    fallback: 30,
+  },
+  logLevel: {
+    ...listed('NOWCAST_LOG_LEVEL', LOG_LEVELS.join(', '), 'info'),
+    rule: `one of ${LOG_LEVELS.join(', ')}`,
+    parse: (text) => LOG_LEVELS.find((level) => level === text),
+    fallback: 'info',
+  },
+  redisUrl: {
+    ...reserved('REDIS_URL', 'a Redis that buffers events before PostgreSQL'),
+    ...url('redis:', 'rediss:'),
+    secret: true,
+  },
+  slackWebhookUrl: {
+    ...reserved('SLACK_WEBHOOK_URL', 'where alerts are posted'),
+    ...url('https:', 'http:'),
+    secret: true,
+  },
+  timezone: {
+    ...reserved('NOWCAST_TIMEZONE', 'time zone in which a day of the history begins', 'UTC'),
+    rule: 'an IANA time zone such as Europe/Berlin',
+    parse: (text) => (isTimezone(text) ? text : undefined),
+    fallback: 'UTC',
+  },
+  coldUrl: {
+    ...reserved('NOWCAST_COLD_URL', 'where old days are archived before they leave PostgreSQL'),
+    ...url('file:', 's3:'),
+  },
+  coldDays: {
+    ...reserved('NOWCAST_COLD_DAYS', 'days that the archive is kept', 'forever'),
+    ...wholeNumber(1, 36_500),
+    fallback: undefined,
+  },
+  webhookAllow: {
+    ...reserved('NOWCAST_WEBHOOK_ALLOW', 'private hosts or CIDRs that webhooks may reach'),
+    rule: 'hosts or CIDRs, separated by commas',
+    parse: list,
+    fallback: [],
+  },
+  sampleRate: {
+    ...reserved('NOWCAST_SAMPLE_RATE', 'share of ordinary events kept as rows', '1'),
+    rule: 'a number above 0 and up to 1',
+    parse: (text) => {
+      const rate = Number(text);
+      return rate > 0 && rate <= 1 ? rate : undefined;
+    },
+    fallback: 1,
+  },
+};
+
+/**
+ * Reads and checks every setting.
+ *
+ * @throws StartupError (exit code 2) naming the setting and its rule; a secret's value is not repeated
+ */
+export function readSettings(env: NodeJS.ProcessEnv): Settings {
+  refuseUnknownNames(env);
+  const properties = Object.keys(settingsTable) as (keyof Settings)[];
+  const settings = Object.fromEntries(
+    properties.map((property) => [property, readOne<unknown>(env, settingsTable[property])]),
+  ) as Settings;
+  const hasKey = [settings.ingestKey, settings.anonKey, settings.serviceKey].some((one) => one !== undefined);
+  if (!isLoopback(settings.host) && !hasKey) {
+    throw new StartupError(
+      `HOST ${settings.host} lets other machines in, so it needs keys: set NOWCAST_INGEST_KEY, NOWCAST_ANON_KEY and NOWCAST_SERVICE_KEY, or leave HOST at 127.0.0.1.`,
+      2,
+    );
+  }
+  return settings;
+}
+
+/** Every setting that does something, with its default, as --help shows it. */
+export function settingsHelp(): string {
+  const shown = Object.values(settingsTable).filter((setting) => setting.listed);
+  const width = Math.max(...shown.map(({ name }) => name.length));
+  const lines = shown.map(
+    ({ name, description, defaultText }) =>
+      `  ${name.padEnd(width)}  ${description} (default: ${defaultText})`,
+  );
+  return ['Settings (environment variables):', ...lines].join('\n');
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function readOne<Value>(env: NodeJS.ProcessEnv, setting: Setting<Value>): Value {
+  const text = env[setting.name]?.trim();
+  // An empty variable is how compose files and CI systems say "not set".
+  if (text === undefined || text === '') return setting.fallback;
+  const value = setting.parse(text);
+  if (value !== undefined) return value;
+  const given = setting.secret
+    ? `the given ${kind(text)}, which is not shown here`
+    : `the ${kind(text)} "${text}"`;
+  throw new StartupError(`${setting.name} must be ${setting.rule}, not ${given}.`, 2);
+}
+
+function kind(text: string): string {
+  if (Number.isFinite(Number(text))) return 'number';
+  return URL.canParse(text) ? 'URL' : 'text';
+}
+
+function refuseUnknownNames(env: NodeJS.ProcessEnv): void {
+  const known = Object.values(settingsTable).map(({ name }) => name);
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('NOWCAST_') || known.includes(name)) continue;
+    const bare = name.slice('NOWCAST_'.length);
+    const guess = known.includes(bare) ? bare : closest(name, known);
+    const near = guess === bare || distance(name, guess) <= 6;
+    throw new StartupError(
+      `${name} is not a setting${near ? `: did you mean ${guess}?` : '; see nowcast --help for the list.'}`,
+      2,
+    );
+  }
+}
+
+function listed(name: string, description: string, defaultText: string) {
+  return { name, description, defaultText, listed: true, secret: false };
+}
+
+function reserved(name: string, description: string, defaultText = 'not set') {
+  return { name, description, defaultText, listed: false, secret: false };
+}
+
+function key(name: string, description: string): Setting<string | undefined> {
+  return {
+    ...listed(name, description, 'not set'),
+    secret: true,
+    rule: 'text without spaces',
+    parse: (text) => (/^[\x21-\x7e]+$/.test(text) ? text : undefined),
+    fallback: undefined,
+  };
+}
+
+function wholeNumber(low: number, high: number) {
+  return {
+    rule: `a whole number from ${low} to ${high}`,
+    parse: (text: string): number | undefined => {
+      const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+      return value >= low && value <= high ? value : undefined;
+    },
+  };
+}
+
+function url(...protocols: string[]) {
+  return {
+    rule: `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`,
+    parse: (text: string): string | undefined =>
+      URL.canParse(text) && protocols.includes(new URL(text).protocol) ? text : undefined,
+    fallback: undefined,
+  };
+}
+
+/** `64MiB`, `1.5 GB`, `1048576`: the number of bytes; undefined where it is none. */
+function parseBytes(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*(?:([kmg])(i)?)?b?$/i.exec(text);
+  if (!match) return undefined;
+  const [, number, prefix, binary] = match;
+  const power = prefix === undefined ? 0 : 'kmg'.indexOf(prefix.toLowerCase()) + 1;
+  return Math.floor(Number(number) * (binary ? 1024 : 1000) ** power);
+}
+
+function list(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+function isTimezone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,43 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import type { Partitions } from './partitions.ts';
+
+/** A resolved latency alert may be this much late. */
+const alertIntervalMs = 5_000;
+const pruneIntervalMs = 60_000;
+const partitionIntervalMs = 3_600_000;
+
+/** What must happen now and then: resolving, pruning, partitions of the days to come. */
+export class Housekeeping {
+  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #running = new Set<Promise<void>>();
+  readonly #log: Logger;
+
+  constructor(pool: pg.Pool, partitions: Partitions, hotDays: number, log: Logger) {
+    this.#log = log;
+    this.#every(alertIntervalMs, 'resolving alerts', () => pool.query('select nowcast.resolve_latency_alerts()'));
+    this.#every(pruneIntervalMs, 'pruning', () => pool.query('select nowcast.prune()'));
+    this.#every(partitionIntervalMs, 'making partitions', () => partitions.ensureAround(Date.now() * 1000, hotDays));
+    // The days behind are for late events and for writers of the other door; nobody waits for them.
+    this.#do('making partitions', () => partitions.ensureAround(Date.now() * 1000, hotDays));
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    await Promise.all(this.#running);
+  }
+
+  #every(intervalMs: number, what: string, work: () => Promise<unknown>): void {
+    this.#timers.push(setInterval(() => this.#do(what, work), intervalMs));
+  }
+
+  #do(what: string, work: () => Promise<unknown>): void {
+    const running = work()
+      .then(
+        () => undefined,
+        (error: unknown) => this.#log.warn({ err: error }, `${what} failed; it is tried again`),
+      )
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+}

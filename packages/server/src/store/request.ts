@@ -1,0 +1,45 @@
+import type { ValidEvent } from '@nowcast/protocol';
+
+/** An event with the id it is stored under. */
+export interface StoredEvent {
+  readonly id: number;
+  readonly event: ValidEvent;
+}
+
+/** Id of a batch, given by its sender, under which a repeat is recognised. */
+export interface BatchId {
+  readonly sender: string;
+  readonly id: string;
+}
+
+export type WriteOutcome =
+  | { readonly kind: 'committed' }
+  /** The batch was stored before; this is what its sender was told then. */
+  | { readonly kind: 'duplicate'; readonly answer: unknown };
+
+/** Events of one HTTP request: committed together or not at all. */
+export interface WriteRequest {
+  readonly rows: readonly StoredEvent[];
+  /** COPY lines of the rows, in their order. */
+  readonly copyText: string;
+  readonly batch: BatchId | undefined;
+  /** What a repeat of the batch is answered. */
+  readonly answer: unknown;
+  readonly resolve: (outcome: WriteOutcome) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** Too much is waiting to be written; nothing of this request was stored. Answered 503. */
+export class OverloadedError extends Error {
+  override name = 'OverloadedError';
+  readonly retryAfterSeconds: number;
+  constructor(message: string, retryAfterSeconds = 1) {
+    super(message);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** PostgreSQL refuses the rows of this request, whatever stands around them. Answered 400. */
+export class RefusedRowsError extends Error {
+  override name = 'RefusedRowsError';
+}

@@ -1,0 +1,100 @@
+import pg from 'pg';
+
+/** A transaction without an answer for this long runs on a dead connection. */
+const answerTimeoutMs = 30_000;
+/** Reconnecting begins quickly, so that a restart of PostgreSQL is met within a second, and never hammers. */
+const firstPauseMs = 50;
+const longestPauseMs = 1_000;
+
+/** The writer's one connection: opened when needed, dropped when in doubt. */
+export class WriterConnection {
+  readonly #url: string;
+  #client: pg.Client | undefined;
+  #pauseMs = firstPauseMs;
+  #closed = false;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  /** @throws when the database cannot be reached */
+  async client(): Promise<pg.Client> {
+    if (this.#client !== undefined) return this.#client;
+    const client = new pg.Client({
+      connectionString: this.#url,
+      application_name: 'nowcast writer',
+      keepAlive: true,
+      connectionTimeoutMillis: 5_000,
+    });
+    client.on('error', () => {
+      // The statement in flight, or the next one, reports it.
+      if (this.#client === client) this.#client = undefined;
+    });
+    try {
+      await client.connect();
+      // A batch id or partition that somebody else holds must not stop everyone.
+      await client.query(`set lock_timeout = '1s'; set timezone = 'UTC'; set synchronous_commit = on`);
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
+    this.#client = client;
+    this.#pauseMs = firstPauseMs;
+    return client;
+  }
+
+  /** Waits before the next attempt to connect: longer each time, with jitter. */
+  async pause(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, this.#pauseMs * (0.5 + Math.random() / 2)));
+    this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs);
+  }
+
+  /** Rejects, and drops the connection, when no answer comes in time. */
+  async withTimeout(transaction: Promise<void>): Promise<void> {
+    const timer = setTimeout(() => this.drop(), answerTimeoutMs);
+    try {
+      await transaction;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  drop(): void {
+    const client = this.#client as (pg.Client & { connection: { stream: { destroy(): void } } }) | undefined;
+    this.#client = undefined;
+    client?.connection.stream.destroy();
+  }
+
+  /**
+   * Whether the transaction named by the token committed, after its answer was lost. A row with the same token is
+   * put in its place: where the transaction is still running, the insert waits for its end; where it had not
+   * arrived yet, it will fail on this row. So the outcome is final, never guessed.
+   */
+  async wasCommitted(token: string): Promise<boolean> {
+    this.drop();
+    for (;;) {
+      try {
+        const client = await this.client();
+        await client.query(`set lock_timeout = '10s'`);
+        const { rowCount } = await client.query(
+          `insert into nowcast.feed (token, relation, row_count) values ($1, 'none', 0)
+           on conflict (token) where token is not null do nothing`,
+          [token],
+        );
+        await client.query(`set lock_timeout = '1s'`);
+        return rowCount === 0;
+      } catch (error) {
+        this.drop();
+        if (this.#closed) throw error;
+        await this.pause();
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.end();
+  }
+}
