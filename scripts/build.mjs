@@ -1,4 +1,5 @@
-// Builds what is stale. `node scripts/build.mjs` builds all of it; `npm start` and `npm test` call the same function.
+// Builds what is stale: `node scripts/build.mjs` all of it, `node scripts/build.mjs server` one part. `npm start` and
+// `npm test` call the same function.
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,6 +15,7 @@ const { resolve } = createRequire(import.meta.url);
 /** Each part is rebuilt when the content of an input has changed since the last build that succeeded. */
 const PARTS = [
   {
+    name: 'server',
     title: 'Building the server',
     inputs: ['tsconfig.base.json', 'packages/protocol', 'packages/server'],
     inputPattern: /^(?:tsconfig\.base\.json|packages\/\w+\/(?:src\/.*|tsconfig\.json|package\.json))$/,
@@ -27,6 +29,7 @@ const PARTS = [
     ],
   },
   {
+    name: 'page',
     title: 'Building the page',
     inputs: ['package-lock.json', 'packages/dashboard'],
     inputPattern: /^(?:package-lock\.json|packages\/dashboard\/(?!test\/).*)$/,
@@ -40,13 +43,18 @@ const PARTS = [
   },
 ];
 
-/** Builds every part that is stale; several processes may ask at once. */
-export async function buildStale() {
-  if (!PARTS.some(isStale)) return;
+/**
+ * Builds the named parts, or all, where they are stale. Several processes may ask at once.
+ *
+ * @param {string[]} names
+ */
+export async function buildStale(names = PARTS.map(({ name }) => name)) {
+  const parts = PARTS.filter(({ name }) => names.includes(name));
+  if (!parts.some(isStale)) return;
   const unlock = await lock();
   try {
     // Another process may just have built them.
-    for (const part of PARTS.filter(isStale)) await build(part);
+    for (const part of parts.filter(isStale)) await build(part);
   } finally {
     unlock();
   }
@@ -119,7 +127,7 @@ function readStamp({ stamp }) {
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   try {
-    await buildStale();
+    await buildStale(process.argv.length > 2 ? process.argv.slice(2) : undefined);
   } catch (error) {
     console.error(error instanceof StepError ? error.message : error);
     process.exitCode = 1;

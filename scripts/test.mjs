@@ -16,7 +16,10 @@ try {
     path.dirname(createRequire(import.meta.url).resolve('vitest/package.json')),
     'vitest.mjs',
   );
-  const child = spawn(process.execPath, [vitest, 'run', ...process.argv.slice(2)], { cwd: root, stdio: 'inherit' });
+  const child = spawn(process.execPath, [vitest, 'run', ...process.argv.slice(2)], {
+    cwd: root,
+    stdio: 'inherit',
+  });
   child.on('close', (code) => process.exit(code ?? 1));
 } catch (error) {
   console.error(error instanceof StepError ? error.message : error);

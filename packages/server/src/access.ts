@@ -39,7 +39,7 @@ export class Access {
 export function keyOf(headers: IncomingHttpHeaders): string | undefined {
   const bearer = /^Bearer\s+(\S+)\s*$/i.exec(headers.authorization ?? '')?.[1];
   if (bearer !== undefined) return bearer;
-  const apikey = headers['apikey'];
+  const apikey = headers.apikey;
   return typeof apikey === 'string' ? apikey : undefined;
 }
 

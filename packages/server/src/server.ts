@@ -21,10 +21,10 @@ import { registerIngest } from './ingest/routes.ts';
 import { Compactor } from './process/compactor.ts';
 import { loadEdges } from './process/histogram.ts';
 import type { Settings } from './settings.ts';
-import { openStore } from './store/store.ts';
 import { Housekeeping } from './store/housekeeping.ts';
 import { IdPool } from './store/idPool.ts';
 import { Partitions } from './store/partitions.ts';
+import { openStore } from './store/store.ts';
 import { Writer } from './store/writer.ts';
 import { WriterConnection } from './store/writerConnection.ts';
 
@@ -59,7 +59,8 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
     const hub = registerRealtime(app.server, {
       catalog,
       scopeOf: (key) => readScope(access.scopeOf(key)),
-      readableColumns: (scope, relation) => publication.readableColumns(scope, relation).map(({ name }) => name),
+      readableColumns: (scope, relation) =>
+        publication.readableColumns(scope, relation).map(({ name }) => name),
       originAllowed: ({ headers }) =>
         !access.open || (isLoopbackHost(headers.host) && isLoopbackOrigin(headers.origin)),
       onError: (error) => log.error({ err: error }, 'realtime'),
@@ -102,8 +103,13 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
 
     // Ingest: the doors.
     const intake = new Intake(writer, new IdPool(pool), partitions, settings.hotDays);
-    registerIngest(app, { intake });
-    registerRest(app, { pool, catalog, publication, scopeOf: ({ headers }) => readScope(access.scopeOf(keyOf(headers))) });
+    registerIngest(app, { intake, log });
+    registerRest(app, {
+      pool,
+      catalog,
+      publication,
+      scopeOf: ({ headers }) => readScope(access.scopeOf(keyOf(headers))),
+    });
     registerHealth(app, {
       pool,
       pendingBytes: () => writer.pendingBytes,
@@ -130,8 +136,6 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
 
 function makeApp(settings: Settings, access: Access): FastifyInstance {
   const app = Fastify({
-    logger: { level: settings.logLevel === 'info' ? 'warn' : settings.logLevel, stream: process.stderr },
-    disableRequestLogging: true,
     forceCloseConnections: 'idle',
     http: { maxHeaderSize: maxHeaderBytes },
     routerOptions: { ignoreTrailingSlash: true },
@@ -147,8 +151,10 @@ function makeApp(settings: Settings, access: Access): FastifyInstance {
   app.addHook('onRequest', async (request) => {
     if (request.method !== 'POST' || !request.url.startsWith('/telemetry/')) return;
     const scope = access.scopeOf(keyOf(request.headers));
-    if (scope === undefined) throw new HttpError(401, 'unauthorized', 'a key is required: Authorization: Bearer KEY');
-    if (scope === 'anon') throw new HttpError(403, 'forbidden', 'this key may read; writing needs an ingest key');
+    if (scope === undefined)
+      throw new HttpError(401, 'unauthorized', 'a key is required: Authorization: Bearer KEY');
+    if (scope === 'anon')
+      throw new HttpError(403, 'forbidden', 'this key may read; writing needs an ingest key');
   });
   return app;
 }
@@ -156,7 +162,9 @@ function makeApp(settings: Settings, access: Access): FastifyInstance {
 function originRule(settings: Settings, access: Access): (string | RegExp)[] | boolean {
   if (settings.allowedOrigins.includes('*')) return true;
   if (settings.allowedOrigins.length > 0) return settings.allowedOrigins;
-  return access.open ? [/^https?:\/\/(localhost|127(\.\d{1,3}){3}|\[::1\]|[\w-]+\.localhost)(:\d+)?$/] : false;
+  return access.open
+    ? [/^https?:\/\/(localhost|127(\.\d{1,3}){3}|\[::1\]|[\w-]+\.localhost)(:\d+)?$/]
+    : false;
 }
 
 /** An ingest key writes and reads nothing. */
@@ -181,7 +189,9 @@ async function registerDashboard(app: FastifyInstance): Promise<void> {
   app.setNotFoundHandler((request, reply) => {
     const wantsPage = request.method === 'GET' && (request.headers.accept ?? '').includes('text/html');
     if (wantsPage) return reply.header('cache-control', 'no-cache').sendFile('index.html');
-    return reply.code(404).send({ error: 'not_found', message: `there is no ${request.method} ${request.url}` });
+    return reply
+      .code(404)
+      .send({ error: 'not_found', message: `there is no ${request.method} ${request.url}` });
   });
 }
 

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { isRoot } from '../src/store/embedded/account.ts';
 import { type EmbeddedPostgres, startEmbedded } from '../src/store/embedded/embedded.ts';
 import { identify } from '../src/store/embedded/processIdentity.ts';
-import { gone, query, temporaryDirectory } from './support/processes.ts';
+import { clusterDirectory, gone, query, temporaryDirectory } from './support/processes.ts';
 
 const quiet = { info: () => undefined, warn: () => undefined };
 
@@ -49,14 +49,14 @@ describe('the embedded PostgreSQL', () => {
   });
 
   test('refuses a wrong password', async () => {
-    const { url } = await start(await temporaryDirectory());
+    const { url } = await start(await clusterDirectory());
     const wrong = new URL(url);
     wrong.password = 'wrong';
     await expect(query(wrong.href, 'select 1')).rejects.toThrow('password authentication failed');
   });
 
   test('keeps its data and its URL over a clean stop and a start', async () => {
-    const dataDir = await temporaryDirectory();
+    const dataDir = await clusterDirectory();
     const first = await start(dataDir);
     await query(first.url, 'create table kept as select 42 as answer');
     const exited = exit(first);
@@ -73,7 +73,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   test('moves to a free port when another program took its own', async () => {
-    const dataDir = await temporaryDirectory();
+    const dataDir = await clusterDirectory();
     const first = await start(dataDir);
     await first.stop();
     const port = Number(new URL(first.url).port);
@@ -88,7 +88,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   test('comes back with the same URL after somebody killed it, and loses nothing committed', async () => {
-    const embedded = await start(await temporaryDirectory());
+    const embedded = await start(await clusterDirectory());
     await query(embedded.url, 'create table kept as select 42 as answer');
     const before = { url: embedded.url, pid: embedded.pid! };
     const exited = exit(embedded);
@@ -101,7 +101,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   test('restarts on request', async () => {
-    const embedded = await start(await temporaryDirectory());
+    const embedded = await start(await clusterDirectory());
     const before = embedded.pid;
     const exited = exit(embedded);
     await embedded.restart();
@@ -111,7 +111,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   test('gets a new watchdog when the old one is killed', async () => {
-    const embedded = await start(await temporaryDirectory());
+    const embedded = await start(await clusterDirectory());
     const before = identify(embedded.watchdogPid!)!;
     process.kill(before.pid, 'SIGKILL');
     await gone(before);
@@ -120,7 +120,7 @@ describe('the embedded PostgreSQL', () => {
   });
 
   test('gets a new password when postgres.url was deleted', async () => {
-    const dataDir = await temporaryDirectory();
+    const dataDir = await clusterDirectory();
     const first = await start(dataDir);
     await query(first.url, 'create table kept as select 42 as answer');
     await first.stop();
@@ -135,7 +135,7 @@ describe('the embedded PostgreSQL', () => {
     const home = await temporaryDirectory();
     const embedded = await start(path.join(home, 'clone/.nowcast'));
     const status = readFileSync(`/proc/${embedded.pid}/status`, 'utf8');
-    const ids = (name: string) => new RegExp(`^${name}:\\s*(.*?)\\s*$`, 'm').exec(status)?.[1]?.split(/\s+/);
+    const ids = (name: string) => new RegExp(`^${name}:(.*)$`, 'm').exec(status)?.[1]?.trim().split(/\s+/);
     expect(new Set(ids('Uid')).size).toBe(1);
     expect(Number(ids('Uid')?.[0])).toBeGreaterThan(0);
     expect(Number(ids('Uid')?.[0])).toBeLessThan(65534);

@@ -4,7 +4,14 @@ import { chownSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { identify } from '../src/store/embedded/processIdentity.ts';
-import { buildServer, gone, query, spawnEmbedded, temporaryDirectory } from './support/processes.ts';
+import {
+  buildServer,
+  clusterDirectory,
+  gone,
+  query,
+  spawnEmbedded,
+  temporaryDirectory,
+} from './support/processes.ts';
 
 beforeAll(buildServer);
 
@@ -23,7 +30,7 @@ async function killWithWatchdog(server: { child: ChildProcess; watchdogPid: numb
 }
 
 test('the watchdog stops PostgreSQL within 5 s after its server was killed', async () => {
-  const server = await spawnEmbedded(await temporaryDirectory());
+  const server = await spawnEmbedded(await clusterDirectory());
   const postmaster = identify(server.pid)!;
   const watchdog = identify(server.watchdogPid)!;
   await kill(server.child);
@@ -32,7 +39,7 @@ test('the watchdog stops PostgreSQL within 5 s after its server was killed', asy
 });
 
 test('a busy connection does not keep PostgreSQL alive after its server was killed', async () => {
-  const server = await spawnEmbedded(await temporaryDirectory());
+  const server = await spawnEmbedded(await clusterDirectory());
   const postmaster = identify(server.pid)!;
   const busy = query(server.url, `select pg_sleep(60)`).catch((error: Error) => error.message);
   await expect
@@ -46,7 +53,7 @@ test('a busy connection does not keep PostgreSQL alive after its server was kill
 });
 
 test('a start stops an orphan that nobody watched and keeps what it had committed', async () => {
-  const dataDir = await temporaryDirectory();
+  const dataDir = await clusterDirectory();
   const first = await spawnEmbedded(dataDir);
   await query(first.url, 'create table kept as select 42 as answer');
   const orphan = identify(first.pid)!;
@@ -61,7 +68,7 @@ test('a start stops an orphan that nobody watched and keeps what it had committe
 });
 
 test('a start recovers when server, watchdog and PostgreSQL were all killed', async () => {
-  const dataDir = await temporaryDirectory();
+  const dataDir = await clusterDirectory();
   const first = await spawnEmbedded(dataDir);
   await query(first.url, 'create table kept as select 42 as answer');
   const postmaster = identify(first.pid)!;
@@ -74,7 +81,7 @@ test('a start recovers when server, watchdog and PostgreSQL were all killed', as
 });
 
 test('a start is not stopped by a postmaster.pid whose pid belongs to another program now', async () => {
-  const dataDir = await temporaryDirectory();
+  const dataDir = await clusterDirectory();
   const pidFile = path.join(dataDir, 'postgres/postmaster.pid');
   const first = await spawnEmbedded(dataDir);
   const postmaster = identify(first.pid)!;
@@ -95,7 +102,7 @@ test('a start is not stopped by a postmaster.pid whose pid belongs to another pr
 });
 
 test('PostgreSQL and its watchdog are outside the terminal’s process group', async () => {
-  const server = await spawnEmbedded(await temporaryDirectory());
+  const server = await spawnEmbedded(await clusterDirectory());
   for (const pid of [server.pid, server.watchdogPid]) {
     const ps = spawn('ps', ['-o', 'pgid=', '-p', String(pid)]);
     const [said] = (await once(ps.stdout.setEncoding('utf8'), 'data')) as [string];
@@ -104,7 +111,7 @@ test('PostgreSQL and its watchdog are outside the terminal’s process group', a
 });
 
 test('a second process is told who uses the data directory', async () => {
-  const dataDir = await temporaryDirectory();
+  const dataDir = await clusterDirectory();
   const first = await spawnEmbedded(dataDir);
   await expect(spawnEmbedded(dataDir)).rejects.toThrow(
     `${dataDir} is in use by "nowcast start" (process ${first.child.pid})`,

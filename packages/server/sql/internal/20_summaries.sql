@@ -1,6 +1,10 @@
 -- Summaries: made from rows, merged, read. The list of what a summary holds is written once, in the two
 -- functions that return query texts; every function below is built from them.
 
+-- PostgreSQL refuses a square too small for a double, where other languages give 0.
+create or replace function nowcast.square(x double precision) returns double precision
+  language sql immutable parallel safe as $$ select case when abs(x) < 1e-150 then 0 else x * x end $$;
+
 -- Query text: each event of `source` (rows of inference_logs) as a summary of its own.
 create or replace function nowcast.event_summaries_query(source text) returns text
   language sql immutable as $outer$
@@ -13,7 +17,7 @@ create or replace function nowcast.event_summaries_query(source text) returns te
       1::bigint as request_count,
       coalesce(e.is_error, false)::int::bigint as error_count,
       e.inference_time_ms as latency_sum_ms,
-      e.inference_time_ms * e.inference_time_ms as latency_sum_sq,
+      nowcast.square(e.inference_time_ms) as latency_sum_sq,
       case when e.inference_time_ms > 0 then ln(e.inference_time_ms) else 0 end as latency_log_sum,
       case when e.inference_time_ms > 0 then ln(e.inference_time_ms) * ln(e.inference_time_ms) else 0 end
         as latency_log_sum_sq,
@@ -21,10 +25,10 @@ create or replace function nowcast.event_summaries_query(source text) returns te
       e.inference_time_ms as latency_max_ms,
       (e.confidence_score is not null)::int::bigint as confidence_count,
       e.confidence_score as confidence_sum,
-      e.confidence_score * e.confidence_score as confidence_sum_sq,
+      nowcast.square(e.confidence_score) as confidence_sum_sq,
       (e.quality_score is not null)::int::bigint as quality_count,
       e.quality_score as quality_sum,
-      e.quality_score * e.quality_score as quality_sum_sq,
+      nowcast.square(e.quality_score) as quality_sum_sq,
       (e.feedback is not null)::int::bigint as feedback_count,
       e.feedback::bigint as feedback_sum,
       e.input_size_bytes::bigint as input_size_bytes_sum,

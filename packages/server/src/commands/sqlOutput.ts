@@ -24,22 +24,18 @@ export function formatTable(columns: Column[], rows: Row[]): string {
   const widths = columns.map(({ name }, index) =>
     Math.max(width(name), ...cells.map((row) => width(row[index] ?? ''))),
   );
-  const line = (texts: string[], right: (index: number) => boolean): string =>
+  const line = (texts: string[]): string =>
     texts
       .map((text, index) => {
         const padding = ' '.repeat(widths[index]! - width(text));
-        return right(index) ? padding + text : text + padding;
+        return NUMBERS.includes(columns[index]!.dataTypeID) ? padding + text : text + padding;
       })
       .join(' | ')
       .trimEnd();
-  const isNumber = (index: number) => NUMBERS.includes(columns[index]!.dataTypeID);
   return [
-    line(
-      columns.map(({ name }) => name),
-      () => false,
-    ),
+    line(columns.map(({ name }) => name)),
     widths.map((size) => '-'.repeat(size)).join('-+-'),
-    ...cells.map((row) => line(row, isNumber)),
+    ...cells.map(line),
     `(${rows.length} ${rows.length === 1 ? 'row' : 'rows'})`,
     '',
     '',

@@ -160,7 +160,9 @@ export class Feed {
   }
 
   async #setCursorToNow(): Promise<void> {
-    const { rows } = await this.#client!.query<{ snapshot: string }>('select pg_current_snapshot()::text as snapshot');
+    const { rows } = await this.#client!.query<{ snapshot: string }>(
+      'select pg_current_snapshot()::text as snapshot',
+    );
     this.#setCursor(rows[0]!.snapshot);
   }
 
@@ -204,7 +206,11 @@ export class Feed {
       return;
     }
     if (kept === undefined && row.row_count > maxRowsReadBack) {
-      hub.publishGap(row.relation, row.row_count, 'a transaction wrote more rows than are delivered one by one');
+      hub.publishGap(
+        row.relation,
+        row.row_count,
+        'a transaction wrote more rows than are delivered one by one',
+      );
       return;
     }
     const records = kept?.map(toRecord) ?? (await readBack(client, row));
@@ -222,7 +228,8 @@ export class Feed {
 
   #toChange(row: FeedRow, change: RecordedChange): Change {
     const record = change.record ?? null;
-    const keys = this.#options.catalog.relation(row.relation)?.columns.filter((column) => column.isPrimaryKey) ?? [];
+    const keys =
+      this.#options.catalog.relation(row.relation)?.columns.filter((column) => column.isPrimaryKey) ?? [];
     const oldRecord =
       change.type === 'UPDATE' && record !== null
         ? Object.fromEntries(keys.map(({ name }) => [name, record[name]]))
@@ -240,7 +247,8 @@ export class Feed {
 
 /** The very rows that the transaction wrote: others may lie in the same ranges, but not with the same xmin. */
 async function readBack(client: pg.Client, row: FeedRow): Promise<Record<string, unknown>[]> {
-  const partition = row.day === null ? 'public.inference_logs' : `nowcast.inference_logs_${row.day.replace(/\D/g, '')}`;
+  const partition =
+    row.day === null ? 'public.inference_logs' : `nowcast.inference_logs_${row.day.replace(/\D/g, '')}`;
   const { rows } = await client.query<{ record: Record<string, unknown> }>(
     `select to_jsonb(l) as record from ${partition} l
      where l.timestamp between $1 and $2 and l.id between $3 and $4 and l.xmin = $5::text::xid
@@ -256,7 +264,7 @@ function toRecord({ id, event }: StoredEvent): Record<string, unknown> {
   const record: Record<string, unknown> = { id, timestamp: jsonTimestamp(timestampMicros) };
   for (const [name, value] of Object.entries(columns)) {
     record[name] = value;
-    if (name === 'error_message') record['metadata'] = metadata === null ? null : JSON.parse(metadata);
+    if (name === 'error_message') record.metadata = metadata === null ? null : JSON.parse(metadata);
   }
   return record;
 }

@@ -82,7 +82,10 @@ async function lastEventAgeSeconds(pool: pg.Pool): Promise<number | null> {
 function withinTime<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout;
   const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${probeTimeoutMs / 1000} s`)), probeTimeoutMs);
+    timer = setTimeout(
+      () => reject(new Error(`no answer within ${probeTimeoutMs / 1000} s`)),
+      probeTimeoutMs,
+    );
   });
   return Promise.race([work, timeout]).finally(() => clearTimeout(timer));
 }

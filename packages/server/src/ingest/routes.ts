@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { openApi } from '@nowcast/protocol';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { Logger } from 'pino';
 import { OverloadedError, RefusedRowsError } from '../store/request.ts';
 import { describeKind, HttpError } from './httpError.ts';
 import type { Intake, RejectedEvent } from './intake.ts';
@@ -11,16 +12,17 @@ const maxBatchEvents = 10_000;
 
 export interface IngestDependencies {
   readonly intake: Intake;
+  readonly log: Logger;
 }
 
 /** The article's route and its batch form. */
-export function registerIngest(app: FastifyInstance, { intake }: IngestDependencies): void {
+export function registerIngest(app: FastifyInstance, { intake, log }: IngestDependencies): void {
   app.register(async (door) => {
     door.removeAllContentTypeParsers();
     // Everything is taken as bytes and parsed here, so that a wrong encoding or syntax gets our own sentence. A
     // missing or odd content type is no reason to lose telemetry.
     door.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-    door.setErrorHandler((error, _request, reply) => answerError(error, reply));
+    door.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
 
     door.post('/telemetry/inference', { bodyLimit: maxSingleBodyBytes }, async (request, reply) => {
       const body = parseJson(request.body);
@@ -38,7 +40,11 @@ export function registerIngest(app: FastifyInstance, { intake }: IngestDependenc
       intake.assertRoomFor(Number.isFinite(length) ? length : 0);
       const events = eventsOf(parseJson(request.body));
       if (events.length > maxBatchEvents) {
-        throw new HttpError(413, 'too_many_events', `a batch may hold ${maxBatchEvents} events, got ${events.length}`);
+        throw new HttpError(
+          413,
+          'too_many_events',
+          `a batch may hold ${maxBatchEvents} events, got ${events.length}`,
+        );
       }
       const { accepted, rejected, warnings } = await intake.take(events);
       return batchAnswer(accepted, rejected, warnings);
@@ -65,7 +71,12 @@ function eventsOf(body: unknown): readonly unknown[] {
   if (Array.isArray(body)) return body;
   if (typeof body === 'object' && body !== null && 'events' in body) {
     if (Array.isArray(body.events)) return body.events;
-    throw new HttpError(400, 'invalid_batch', `events must be an array, got ${describeKind(body.events)}`, 'events');
+    throw new HttpError(
+      400,
+      'invalid_batch',
+      `events must be an array, got ${describeKind(body.events)}`,
+      'events',
+    );
   }
   throw new HttpError(
     400,
@@ -87,9 +98,11 @@ function parseJson(body: unknown): unknown {
   }
 }
 
-function answerError(error: unknown, reply: FastifyReply): FastifyReply {
+function answerError(error: unknown, reply: FastifyReply, log: Logger): FastifyReply {
   if (error instanceof HttpError) {
-    return reply.code(error.statusCode).send({ error: error.code, message: error.message, field: error.field });
+    return reply
+      .code(error.statusCode)
+      .send({ error: error.code, message: error.message, field: error.field });
   }
   if (error instanceof OverloadedError) {
     return reply
@@ -102,12 +115,14 @@ function answerError(error: unknown, reply: FastifyReply): FastifyReply {
   }
   const { statusCode, message } = error as { statusCode?: number; message?: string };
   if (statusCode === 413) {
-    return reply.code(413).send({ error: 'body_too_large', message: 'the body is too large: send smaller batches' });
+    return reply
+      .code(413)
+      .send({ error: 'body_too_large', message: 'the body is too large: send smaller batches' });
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return reply.code(statusCode).send({ error: 'bad_request', message: message ?? 'bad request' });
   }
   // The article's answer, for the truly unexpected; the reason goes to the log.
-  reply.log.error({ err: error }, 'ingest failed');
+  log.error({ err: error }, 'ingest failed');
   return reply.code(500).send({ error: 'internal', message: 'Logging failed', detail: 'Logging failed' });
 }

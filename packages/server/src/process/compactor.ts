@@ -57,7 +57,9 @@ export class Compactor {
         taken = rows[0]!.taken;
         this.#deadPartials += Math.max(taken, 0);
       } while (taken === maxPartialsPerRun && !this.#stopped);
-      const { rows } = await this.#pool.query<{ minutes: number }>('select nowcast.recompute_stale() as minutes');
+      const { rows } = await this.#pool.query<{ minutes: number }>(
+        'select nowcast.recompute_stale() as minutes',
+      );
       // Another server holds the lock, or more minutes are stale than one run takes.
       if (taken === -1 || rows[0]!.minutes > 0) this.#again = true;
       if (this.#deadPartials >= deadPartialsPerVacuum) {

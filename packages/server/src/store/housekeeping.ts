@@ -15,9 +15,13 @@ export class Housekeeping {
 
   constructor(pool: pg.Pool, partitions: Partitions, hotDays: number, log: Logger) {
     this.#log = log;
-    this.#every(alertIntervalMs, 'resolving alerts', () => pool.query('select nowcast.resolve_latency_alerts()'));
+    this.#every(alertIntervalMs, 'resolving alerts', () =>
+      pool.query('select nowcast.resolve_latency_alerts()'),
+    );
     this.#every(pruneIntervalMs, 'pruning', () => pool.query('select nowcast.prune()'));
-    this.#every(partitionIntervalMs, 'making partitions', () => partitions.ensureAround(Date.now() * 1000, hotDays));
+    this.#every(partitionIntervalMs, 'making partitions', () =>
+      partitions.ensureAround(Date.now() * 1000, hotDays),
+    );
     // The days behind are for late events and for writers of the other door; nobody waits for them.
     this.#do('making partitions', () => partitions.ensureAround(Date.now() * 1000, hotDays));
   }

@@ -52,14 +52,17 @@ export async function migrateWith(client: pg.Client): Promise<void> {
       );
     }
     const applied = new Map(
-      (await client.query<{ name: string; hash: string }>('select name, hash from nowcast.migrations')).rows.map(
-        (row) => [row.name, row.hash],
-      ),
+      (
+        await client.query<{ name: string; hash: string }>('select name, hash from nowcast.migrations')
+      ).rows.map((row) => [row.name, row.hash]),
     );
     for (const file of schemaFiles) {
       if (applied.has(file.name)) continue;
       await run(client, file);
-      await client.query('insert into nowcast.migrations (name, hash) values ($1, $2)', [file.name, hash(file.text)]);
+      await client.query('insert into nowcast.migrations (name, hash) values ($1, $2)', [
+        file.name,
+        hash(file.text),
+      ]);
     }
     if (applied.get('interface') !== interfaceHash) {
       for (const file of interfaceFiles) await run(client, file);
@@ -95,7 +98,9 @@ async function run(client: pg.Client, file: SqlFile): Promise<void> {
   try {
     await client.query(file.text);
   } catch (error) {
-    throw new Error(`${file.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${file.name}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }
 

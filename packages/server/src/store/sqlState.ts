@@ -11,16 +11,23 @@ export type Failure =
   /** The database has no room or no resources: later. */
   | { readonly kind: 'resource'; readonly message: string }
   /** Something in this transaction is refused, whenever it is tried. */
-  | { readonly kind: 'refused'; readonly message: string; readonly code: string; readonly table: string | undefined };
+  | {
+      readonly kind: 'refused';
+      readonly message: string;
+      readonly code: string;
+      readonly table: string | undefined;
+    };
 
 /** Judges an error by its SQLSTATE (PostgreSQL manual, appendix A). */
 export function failureOf(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof pg.DatabaseError) || error.code === undefined) return { kind: 'connection', message };
+  if (!(error instanceof pg.DatabaseError) || error.code === undefined)
+    return { kind: 'connection', message };
   const { code } = error;
   const errorClass = code.slice(0, 2);
   // 57P: the server is shutting down, crashed or starting; 25P03 and 57P05: idle timeouts ended the session.
-  if (errorClass === '08' || code.startsWith('57P') || code === '25P03') return { kind: 'connection', message };
+  if (errorClass === '08' || code.startsWith('57P') || code === '25P03')
+    return { kind: 'connection', message };
   if (errorClass === '40') return { kind: 'retry', message };
   if (code === '42P01') return { kind: 'noPartition', message };
   // 53 insufficient resources (disk full), 58 system error, XX internal error, 25006 read-only after a failover,

@@ -38,7 +38,9 @@ export async function openStore(settings: Settings, log: Logger): Promise<Store>
     // A connection that breaks while idle is replaced at the next use, which reports what is wrong.
     pool.on('error', (error) => log.warn({ err: error }, 'an idle database connection broke'));
     pool.on('connect', (client) => {
-      client.query(`set timezone = 'UTC'`).catch((error: unknown) => log.warn({ err: error }, 'setting the time zone'));
+      client
+        .query(`set timezone = 'UTC'`)
+        .catch((error: unknown) => log.warn({ err: error }, 'setting the time zone'));
     });
     return {
       url,

@@ -4,9 +4,23 @@ import type pg from 'pg';
 import type { HistogramEdges } from '../process/histogram.ts';
 import { Summaries } from '../process/summary.ts';
 import { copyTransaction } from './copyTransaction.ts';
-import { batchStatement, copyStatement, feedStatement, Group, RowRange, singleDayOf, wakeStatement } from './group.ts';
+import {
+  batchStatement,
+  copyStatement,
+  feedStatement,
+  Group,
+  RowRange,
+  singleDayOf,
+  wakeStatement,
+} from './group.ts';
 import type { Partitions } from './partitions.ts';
-import { OverloadedError, RefusedRowsError, type StoredEvent, type WriteOutcome, type WriteRequest } from './request.ts';
+import {
+  OverloadedError,
+  RefusedRowsError,
+  type StoredEvent,
+  type WriteOutcome,
+  type WriteRequest,
+} from './request.ts';
 import { failureOf } from './sqlState.ts';
 import type { WriterConnection } from './writerConnection.ts';
 
@@ -156,7 +170,9 @@ export class Writer {
       summaries.add(row.event);
     });
     const batch = batchStatement(request);
-    await client.query(`begin;${batch === undefined ? '' : `${batch};`}${feedStatement(token, undefined, range)}`);
+    await client.query(
+      `begin;${batch === undefined ? '' : `${batch};`}${feedStatement(token, undefined, range)}`,
+    );
     for (const [day, ofDay] of linesByDay) {
       await copyTransaction(client, copyStatement(day), Buffer.from(ofDay.join(''), 'utf8'));
     }
@@ -177,7 +193,10 @@ export class Writer {
         client = await connection.client();
       } catch (error) {
         if (this.#closed || this.#waitedTooLong(requests)) {
-          return reject(requests, new OverloadedError(`the database cannot be reached: ${(error as Error).message}`));
+          return reject(
+            requests,
+            new OverloadedError(`the database cannot be reached: ${(error as Error).message}`),
+          );
         }
         await connection.pause();
         continue;
@@ -218,7 +237,10 @@ export class Writer {
     }
   }
 
-  async #answerLone(request: WriteRequest, failure: { message: string; code: string; table?: string | undefined }) {
+  async #answerLone(
+    request: WriteRequest,
+    failure: { message: string; code: string; table?: string | undefined },
+  ) {
     try {
       if (request.batch !== undefined && failure.table === 'batches') {
         const client = await this.#options.connection.client();

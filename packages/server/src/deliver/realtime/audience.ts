@@ -91,13 +91,6 @@ export class Audience<M> {
     return this.#groupsByTable.get(table) ?? [];
   }
 
-  /** Sockets that a change of the table may go to: what fan-out of one costs. */
-  receivers(table: string): number {
-    let receivers = 0;
-    for (const group of this.groups(table)) receivers += group.members.size;
-    return receivers;
-  }
-
   channelCount(table: string): number {
     return this.#channelCounts.get(table) ?? 0;
   }

@@ -82,16 +82,21 @@ async function inTurn(client: pg.PoolClient, statements: readonly Statement[]): 
   return results;
 }
 
-/** Gives the connection back, or closes it when even its rollback failed: it may be inside a transaction. */
+/**
+ * Gives the connection back, or closes it when even its rollback failed: it may be inside a transaction.
+ * A connection that dies while it is in use reports that twice: to the query, whose caller hears of it, and as an
+ * `error` event, which would end the process if nobody listened.
+ */
 async function withClient<T>(pool: pg.Pool, use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
+  const reportedByQuery = () => {};
+  client.on('error', reportedByQuery);
   try {
-    const result = await use(client);
-    client.release();
-    return result;
-  } catch (error) {
-    client.release(client.getTransactionStatus() !== 'I');
-    throw error;
+    return await use(client);
+  } finally {
+    const reusable = client.getTransactionStatus() === 'I';
+    if (reusable) client.off('error', reportedByQuery);
+    client.release(!reusable);
   }
 }
 

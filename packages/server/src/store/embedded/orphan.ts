@@ -16,9 +16,10 @@ const POLL_MS = 10;
  * Makes a cluster startable after whatever happened before. To be called by the owner of the data directory, so a
  * PostgreSQL that still runs on it was left behind by a server that was killed: it is stopped.
  *
- * A postmaster.pid whose pid now belongs to another program would make PostgreSQL refuse to start. Removing the
- * file would also remove its check for backends that outlived their postmaster (they would corrupt the data), so
- * only the pid is replaced: by ours, because PostgreSQL knows that its own parent is no postmaster.
+ * A postmaster.pid whose pid now belongs to another program, or to a zombie that a careless init never reaps, would
+ * make PostgreSQL refuse to start. Removing the file would also remove its check for backends that outlived their
+ * postmaster (they would corrupt the data), so only the pid is replaced: by ours, because PostgreSQL knows that its
+ * own parent is no postmaster.
  */
 export async function clearTheWay(
   dataDir: string,
@@ -29,9 +30,7 @@ export async function clearTheWay(
   const lines = (await readPidFile(pidFile))?.split('\n');
   if (lines === undefined) return;
   const found = identify(Number(lines[0]));
-  // Nobody has this pid: PostgreSQL sees that itself.
-  if (found === undefined || found.pid === process.pid) return;
-  if (isPostmaster(found.pid, lines[3] ?? '')) {
+  if (found && isPostmaster(found.pid, lines[3] ?? '')) {
     onOrphan(found.pid);
     await stopOrphan(dataDir, found);
     return;

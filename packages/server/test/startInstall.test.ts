@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest';
+// @ts-expect-error plain JavaScript: it has to run before anything is installed
+import { missingPackages as untyped } from '../../../scripts/install.mjs';
+
+type Entry = {
+  version?: string;
+  link?: boolean;
+  dev?: boolean;
+  optional?: boolean;
+  dependencies?: Record<string, string>;
+};
+type Tree = Record<string, Entry>;
+const missingPackages = untyped as (
+  lock: Tree,
+  installed: Tree,
+  scope: 'run' | 'everything',
+  exists: (place: string) => boolean,
+) => string[];
+
+const lock: Tree = {
+  '': { dependencies: { typescript: '7' } },
+  'packages/server': { dependencies: { a: '1', protocol: '*' } },
+  'packages/protocol': {},
+  'packages/dashboard': {},
+  bench: { dependencies: { onlyBench: '1' } },
+  'node_modules/typescript': { version: '7' },
+  'node_modules/server': { link: true },
+  'node_modules/protocol': { link: true },
+  'node_modules/a': { version: '1', dependencies: { b: '2' } },
+  'node_modules/b': { version: '1' },
+  'node_modules/a/node_modules/b': { version: '2' },
+  'node_modules/native': { version: '1', optional: true },
+  'node_modules/onlyBench': { version: '1' },
+  'node_modules/vitest': { version: '4', dev: true },
+};
+const { 'node_modules/vitest': _dev, 'node_modules/onlyBench': _bench, ...forRunning } = lock;
+const all = () => true;
+
+describe('what has to be installed', () => {
+  test('nothing in a tree that holds what running needs', () => {
+    expect(missingPackages(lock, forRunning, 'run', all)).toEqual([]);
+    const { 'node_modules/native': _native, 'node_modules/b': _hoisted, ...less } = forRunning;
+    expect(missingPackages(lock, less, 'run', all)).toEqual([]);
+  });
+
+  test('nothing in a tree that was installed in full', () => {
+    expect(missingPackages(lock, lock, 'run', all)).toEqual([]);
+    expect(missingPackages(lock, lock, 'everything', all)).toEqual([]);
+  });
+
+  test('the rest when everything is needed', () => {
+    expect(missingPackages(lock, forRunning, 'everything', all)).toEqual([
+      'node_modules/onlyBench',
+      'node_modules/vitest',
+    ]);
+  });
+
+  test('a nested package of another version', () => {
+    const old = { ...lock, 'node_modules/a/node_modules/b': { version: '1' } };
+    expect(missingPackages(lock, old, 'run', all)).toEqual(['node_modules/a/node_modules/b']);
+  });
+
+  test('everything in a fresh clone, and what somebody deleted', () => {
+    expect(missingPackages(lock, {}, 'run', () => false)).toContain('node_modules/typescript');
+    expect(missingPackages(lock, lock, 'run', (place) => place !== 'node_modules/a')).toEqual([
+      'node_modules/a',
+    ]);
+  });
+});

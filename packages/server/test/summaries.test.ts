@@ -1,0 +1,209 @@
+import type { InferenceEvent } from '@nowcast/protocol';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { binOf } from '../src/process/histogram.ts';
+import { arbitraryEvent, event } from './support/events.ts';
+import { type Pipeline, startPipeline } from './support/pipeline.ts';
+
+let pipeline: Pipeline;
+beforeAll(async () => {
+  pipeline = await startPipeline();
+});
+afterAll(() => pipeline.close());
+
+const everything = "now() - interval '5 days'";
+
+async function differences() {
+  return pipeline.query(`select * from nowcast_recompute_check(${everything})`);
+}
+
+/** Inserts as any other writer would: through the parent table, by SQL. */
+async function insertByOtherDoor(events: readonly InferenceEvent[]): Promise<void> {
+  const columns = Object.keys(events[0]!);
+  await pipeline.pool.query(
+    `insert into inference_logs (${columns.join(',')})
+     select ${columns.join(',')} from json_populate_recordset(null::inference_logs, $1)`,
+    [JSON.stringify(events)],
+  );
+}
+
+async function compactAll(): Promise<void> {
+  while ((await pipeline.query<{ n: number }>('select nowcast.compact(50) as n'))[0]!.n > 0);
+}
+
+describe('summaries', () => {
+  test('equal recomputation from rows after any mixture of writes through both doors, updates and deletes', async () => {
+    const step = fc.oneof(
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          door: fc.constant('http' as const),
+          events: fc.array(arbitraryEvent, { minLength: 1, maxLength: 12 }),
+        }),
+      },
+      {
+        weight: 4,
+        arbitrary: fc.record({
+          door: fc.constant('sql' as const),
+          events: fc.array(arbitraryEvent, { minLength: 1, maxLength: 12 }),
+        }),
+      },
+      { weight: 2, arbitrary: fc.constant({ door: 'compact' as const, events: [] }) },
+      { weight: 1, arbitrary: fc.constant({ door: 'update' as const, events: [] }) },
+      { weight: 1, arbitrary: fc.constant({ door: 'delete' as const, events: [] }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
+        for (const { door, events } of steps) {
+          if (door === 'http') await pipeline.intake.take(events);
+          else if (door === 'sql') await insertByOtherDoor(events);
+          else if (door === 'compact') await compactAll();
+          else if (door === 'update') {
+            await pipeline.query(
+              `update inference_logs set is_error = not is_error, inference_time_ms = least(inference_time_ms + 1, 1e9)
+               where id in (select id from inference_logs order by id desc limit 3)`,
+            );
+          } else {
+            await pipeline.query(
+              'delete from inference_logs where id in (select id from inference_logs order by id desc limit 2)',
+            );
+          }
+        }
+        while ((await pipeline.query<{ n: number }>('select nowcast.recompute_stale() as n'))[0]!.n > 0);
+        expect(await differences()).toEqual([]);
+      }),
+      { numRuns: 25 },
+    );
+    await compactAll();
+    expect(await differences()).toEqual([]);
+    // The check itself sees a summary that is wrong.
+    await pipeline.query(
+      `update nowcast.minute_summaries set request_count = request_count + 1
+       where ctid = (select ctid from nowcast.minute_summaries limit 1)`,
+    );
+    expect((await differences()).length).toBeGreaterThan(0);
+  });
+
+  test('SQL and the writer put every value into the same bin', async () => {
+    const { edges } = pipeline;
+    const values = fc.sample(fc.double({ min: 0, max: 2e9, noNaN: true }), 500);
+    // The edges themselves, and their neighbours, are where a logarithm would err.
+    for (const edge of edges.latency) values.push(edge, edge * (1 - 2 ** -53), edge * (1 + 2 ** -52));
+    const [row] = await pipeline.query<{ bins: number[] }>(
+      `select array_agg(width_bucket(v, nowcast.latency_edges()) order by i) as bins
+       from unnest($1::float8[]) with ordinality u (v, i)`,
+      [values],
+    );
+    expect(values.map((value) => binOf(edges.latency, value))).toEqual(row!.bins);
+  });
+});
+
+describe('quantiles', () => {
+  test('lie within 1 % of percentile_cont, whatever the distribution', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.oneof(
+            fc.double({ min: 0.001, max: 1e6, noNaN: true }),
+            fc.constantFrom(5, 5000, 0.01),
+            fc.double({ min: 90, max: 110, noNaN: true }),
+          ),
+          { minLength: 1, maxLength: 400 },
+        ),
+        async (latencies) => {
+          const [row] = await pipeline.query<{ exact: number[]; estimated: number[] }>(
+            `with v as (select unnest($1::float8[]) as ms),
+             binned as (select width_bucket(ms, nowcast.latency_edges()) as bin, count(*) as n from v group by 1)
+             select percentile_cont(array[0.5, 0.95, 0.99]) within group (order by ms) as exact,
+               nowcast.latency_quantiles((select array_agg(bin::smallint order by bin) from binned),
+                 (select array_agg(n order by bin) from binned), array[0.5, 0.95, 0.99], min(ms), max(ms)) as estimated
+             from v`,
+            [latencies],
+          );
+          row!.exact.forEach((exact, index) => {
+            expect(Math.abs(row!.estimated[index]! - exact)).toBeLessThanOrEqual(0.01 * exact * (1 + 1e-9));
+          });
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('inference_metrics_hourly', () => {
+  test('is current the moment a write is acknowledged, and has the columns of the article', async () => {
+    const model = 'hourly';
+    await pipeline.intake.take([
+      event({ model_version: model, inference_time_ms: 100, confidence_score: 0.5 }),
+      event({ model_version: model, inference_time_ms: 300, confidence_score: 0.7, is_error: true }),
+    ]);
+    const rows = await pipeline.query('select * from inference_metrics_hourly where model_version = $1', [
+      model,
+    ]);
+    expect(rows).toHaveLength(1);
+    expect(Object.keys(rows[0]!)).toEqual([
+      'minute',
+      'model_version',
+      'request_count',
+      'avg_latency_ms',
+      'p95_latency_ms',
+      'avg_confidence',
+      'error_count',
+      'error_rate_pct',
+    ]);
+    expect(rows[0]).toMatchObject({
+      request_count: '2',
+      avg_latency_ms: 200,
+      error_count: '1',
+      error_rate_pct: '50.00',
+    });
+    expect(rows[0]!.avg_confidence).toBeCloseTo(0.6, 12);
+    await compactAll();
+    await pipeline.intake.take([event({ model_version: model, inference_time_ms: 800 })]);
+    const [after] = await pipeline.query('select * from inference_metrics_hourly where model_version = $1', [
+      model,
+    ]);
+    expect(after).toMatchObject({ request_count: '3', avg_latency_ms: 400 });
+  });
+});
+
+describe('metrics()', () => {
+  test('adds up the same events whatever the step, with rolling averages, and by feature', async () => {
+    const model = 'stepped';
+    const start = Math.floor(Date.now() / 3_600_000) * 3_600_000 - 3_600_000;
+    const events = Array.from({ length: 120 }, (_, index) =>
+      event({
+        model_version: model,
+        timestamp: new Date(start + index * 30_000).toISOString(),
+        inference_time_ms: 10 + index,
+        is_error: index % 10 === 0,
+        feature: index % 2 === 0 ? 'search' : 'chat',
+      }),
+    );
+    await pipeline.intake.take(events);
+    const since = new Date(start);
+    const until = new Date(start + 3_600_000);
+    for (const step of ['1 minute', '2 minutes', '5 minutes', '15 minutes', '1 hour']) {
+      const rows = await pipeline.query<Record<string, number>>(
+        `select request_count::int, error_count::int, avg_latency_ms, rolling_1h_avg_latency_ms
+         from metrics($1, $2, $3::interval, $4) order by bucket`,
+        [since, until, step, model],
+      );
+      expect(rows.reduce((sum, row) => sum + row.request_count!, 0)).toBe(120);
+      expect(rows.reduce((sum, row) => sum + row.error_count!, 0)).toBe(12);
+      // At the end of the hour, its rolling average is the average of all.
+      expect(rows.at(-1)!.rolling_1h_avg_latency_ms).toBeCloseTo(69.5, 9);
+    }
+    const [byFeature] = await pipeline.query(
+      `select request_count::int, error_count::int from metrics($1, $2, '1 hour', $3, 'search')`,
+      [since, until, model],
+    );
+    expect(byFeature).toEqual({ request_count: 60, error_count: 12 });
+  });
+
+  test('refuses a step that is no whole minute', async () => {
+    await expect(pipeline.query(`select * from metrics(step => '90 seconds')`)).rejects.toThrow(
+      'whole minutes',
+    );
+  });
+});
