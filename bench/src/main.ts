@@ -4,14 +4,15 @@ import { Bench } from './bench.ts';
 import { batch } from './measure/batch.ts';
 import { delivery } from './measure/delivery.ts';
 import type { Measurement } from './measure/measurement.ts';
+import { queries } from './measure/queries.ts';
 import { single } from './measure/single.ts';
 import { start } from './measure/start.ts';
 import { tabs } from './measure/tabs.ts';
-import { parsePlan, USAGE, UsageError } from './options.ts';
+import { type Plan, parsePlan, USAGE, UsageError } from './options.ts';
 import { machine, markdownTable, profileReport, textTable } from './report.ts';
 import type { Row } from './row.ts';
 
-const MEASUREMENTS: Measurement[] = [single, batch, delivery, tabs, start];
+const MEASUREMENTS: Measurement[] = [single, batch, delivery, tabs, start, queries];
 
 async function main(): Promise<void> {
   const names = MEASUREMENTS.map(({ name }) => name);
@@ -30,7 +31,7 @@ async function main(): Promise<void> {
   try {
     const rows: Row[] = [];
     for (const measurement of MEASUREMENTS) {
-      if (plan.only.length > 0 && !plan.only.includes(measurement.name)) continue;
+      if (!wanted(measurement, plan)) continue;
       log(measurement.title);
       rows.push(...(await measurement.run(bench)));
     }
@@ -45,6 +46,10 @@ async function main(): Promise<void> {
     process.off('SIGTERM', stop);
     await bench.close();
   }
+}
+
+function wanted({ name, slow }: Measurement, plan: Plan): boolean {
+  return plan.only.length > 0 ? plan.only.includes(name) : !(plan.quick && slow === true);
 }
 
 main().catch((error: unknown) => {

@@ -10,6 +10,7 @@ import { withClient } from './side/database.ts';
 const LAST_HOUR_EVENTS = 1_000_000;
 const EARLIER_EVENTS = 4_000_000;
 const EARLIER_HOURS = 40;
+const CONNECTIONS = 2;
 const HOUR_MS = 3_600_000;
 
 const INSERT = `
@@ -25,16 +26,21 @@ const INSERT = `
   FROM generate_series(0, $3::integer - 1) g`;
 
 /** Expects a database that Nowcast has migrated and that no server uses yet. */
-export function seedHistory(databaseUrl: string): Promise<void> {
+export async function seedHistory(databaseUrl: string): Promise<void> {
   const nowMs = Date.now();
-  const hourAt = (hour: number) => nowMs - (EARLIER_HOURS + 1 - hour) * HOUR_MS;
-  return withClient(databaseUrl, async (client) => {
-    // Tables this new have no statistics yet, and a planner that takes them for empty joins row by row.
-    await client.query('SET enable_nestloop = off');
-    for (let hour = 0; hour <= EARLIER_HOURS; hour++) {
-      const events = hour === EARLIER_HOURS ? LAST_HOUR_EVENTS : EARLIER_EVENTS / EARLIER_HOURS;
-      await seedRange(client, hourAt(hour), hourAt(hour + 1), events);
-    }
+  const hours = Array.from({ length: EARLIER_HOURS + 1 }, (_, back) => back);
+  const work = () =>
+    withClient(databaseUrl, async (client) => {
+      // Tables this new have no statistics yet, and a planner that takes them for empty joins row by row.
+      await client.query('SET enable_nestloop = off');
+      for (let back = hours.shift(); back !== undefined; back = hours.shift()) {
+        const events = back === 0 ? LAST_HOUR_EVENTS : EARLIER_EVENTS / EARLIER_HOURS;
+        await seedRange(client, nowMs - (back + 1) * HOUR_MS, nowMs - back * HOUR_MS, events);
+      }
+    });
+  // The last hour, which is the longest work, comes first, so that both end at about the same time.
+  await Promise.all(Array.from({ length: CONNECTIONS }, work));
+  await withClient(databaseUrl, async (client) => {
     for (let taken = 1; taken > 0; ) {
       const { rows } = await client.query<{ taken: number }>('SELECT nowcast.compact() AS taken');
       taken = rows[0]!.taken;

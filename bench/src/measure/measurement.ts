@@ -6,6 +6,8 @@ export interface Measurement {
   /** The word for `--only`. */
   name: string;
   title: string;
+  /** Left out of a quick run unless it is asked for by name. */
+  slow?: true;
   run: (bench: Bench) => Promise<Row[]>;
 }
 

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { addMigrateCommand } from './commands/migrate.ts';
+import { addReplayCommand } from './commands/replay.ts';
 import { addSqlCommand } from './commands/sql.ts';
 import { addStartCommand } from './commands/start.ts';
 import { settingsHelp } from './settings.ts';
@@ -20,7 +21,7 @@ export async function runCli(args: string[]): Promise<void> {
     .showHelpAfterError('(nowcast --help lists every command and setting)')
     .addHelpText('after', () => `\n${settingsHelp()}\n\nExit codes: 0 done, 1 failed, 2 wrong usage.`)
     .exitOverride();
-  for (const add of [addStartCommand, addMigrateCommand, addSqlCommand]) {
+  for (const add of [addStartCommand, addMigrateCommand, addSqlCommand, addReplayCommand]) {
     add(program);
   }
   try {

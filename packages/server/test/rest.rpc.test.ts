@@ -52,6 +52,16 @@ describe('a function of rows', () => {
     expect(data).toEqual([{ label: 'a' }, { label: 'b' }]);
   });
 
+  it('is what metrics() is, arguments of every type included', async () => {
+    const { error } = await server.anon.rpc('metrics', {
+      since: '2026-01-05T00:00:00Z',
+      until: '2026-01-05T01:00:00Z',
+      step: '5 minutes',
+      model_version: null,
+    });
+    expect(error).toBeNull();
+  });
+
   it('may return the rows of a table', async () => {
     expect((await server.service.rpc('probe_logs')).data).toEqual([{ a: 7 }, { a: 8 }]);
   });

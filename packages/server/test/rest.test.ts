@@ -288,7 +288,7 @@ describe('one object', () => {
 describe('errors', () => {
   const errorOf = async (path: string, init?: RequestInit) => {
     const response = await server.fetch(path, init);
-    const body = await response.json();
+    const body = (await response.json()) as { code: string };
     expect(Object.keys(body).sort()).toEqual(['code', 'details', 'hint', 'message']);
     expect(response.headers.get('content-type')).toContain('application/json');
     expect(response.headers.get('proxy-status')).toBe(`PostgREST; error=${body.code}`);
@@ -303,6 +303,12 @@ describe('errors', () => {
       details: null,
       hint: "Perhaps you meant the table 'public.inference_logs'",
     });
+    expect(await errorOf(`/rest/v1/${'x'.repeat(2_000)}`)).toMatchObject({
+      status: 404,
+      code: 'PGRST205',
+      hint: null,
+    });
+    expect(await errorOf('/rest/v1/__proto__')).toMatchObject({ status: 404, code: 'PGRST205' });
     // It exists, but nobody published it.
     await server.pool.query('create table if not exists public.secret (a int)');
     expect(await errorOf('/rest/v1/secret')).toMatchObject({ status: 404, code: 'PGRST205' });

@@ -215,7 +215,7 @@ describe('a bad body', () => {
       headers: { 'content-type': 'application/json' },
       body,
     });
-    return { status: response.status, ...(await response.json()) };
+    return { status: response.status, ...((await response.json()) as object) };
   };
 
   it('is answered with the reason', async () => {

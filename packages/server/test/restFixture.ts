@@ -58,7 +58,7 @@ export async function startRest(
 
 export function client(url: string, key: string): SupabaseClient {
   // Node before 22 has no WebSocket of its own, and createClient insists on one.
-  return createClient(url, key, { realtime: { transport: ws as unknown as typeof WebSocket } });
+  return createClient(url, key, { realtime: { transport: ws as never } });
 }
 
 function scopeOf(request: { headers: Record<string, unknown> }): Scope | undefined {

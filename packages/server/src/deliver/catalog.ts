@@ -24,7 +24,7 @@ export interface Relation {
   columns: readonly Column[];
 }
 
-export interface FunctionArgument {
+interface FunctionArgument {
   name: string;
   type: string;
   hasDefault: boolean;

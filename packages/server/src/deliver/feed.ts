@@ -59,6 +59,8 @@ export class Feed {
   #dirty = false;
   #reading: Promise<void> | undefined;
   #lastReadAt = 0;
+  /** Whoever waits for a look that begins after they asked. */
+  #waiting: (() => void)[] = [];
   #stopped = false;
   /** When the oldest wake-up that has not been looked at came. */
   #dirtySince: number | undefined;
@@ -86,6 +88,14 @@ export class Feed {
     return this.#dirtySince === undefined ? 0 : Math.round(performance.now() - this.#dirtySince) / 1000;
   }
 
+  /** Resolves when everything committed before the call has been published. */
+  catchUp(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      this.wake();
+    });
+  }
+
   /** Something was committed. */
   wake(): void {
     this.#dirty = true;
@@ -100,18 +110,22 @@ export class Feed {
 
   async #follow(): Promise<void> {
     while (this.#dirty && !this.#stopped && this.#client !== undefined) {
-      if (!this.#anybodyListens()) {
+      if (!this.#anybodyListens() && this.#waiting.length === 0) {
         const restMs = this.#lastReadAt + idleIntervalMs - performance.now();
         if (restMs > 0) await new Promise((resolve) => setTimeout(resolve, restMs));
       }
       this.#dirty = false;
+      const waited = this.#waiting;
+      this.#waiting = [];
       this.#lastReadAt = performance.now();
       try {
         await this.#read(this.#client);
         if (!this.#dirty) this.#dirtySince = undefined;
+        for (const resolve of waited) resolve();
       } catch (error) {
         // The cursor stands where it was: the next look finds everything.
         this.#dirty = true;
+        this.#waiting.unshift(...waited);
         this.#options.log.warn({ err: error }, 'reading the feed failed');
         if (this.#client !== undefined) await this.#client.end().catch(() => undefined);
         return;

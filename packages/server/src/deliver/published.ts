@@ -28,7 +28,7 @@ export interface Publication {
   ): string | undefined;
 }
 
-export interface PublicationOptions {
+interface PublicationOptions {
   /** Opt-in: show anon keys the columns of `inference_logs` that may hold personal data. */
   anonSeesPersonalColumns?: boolean;
 }

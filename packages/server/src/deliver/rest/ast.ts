@@ -61,7 +61,7 @@ export const QUANTIFIABLE_OPERATORS = [
   'match',
   'imatch',
 ] as const;
-export type QuantifiableOperator = (typeof QUANTIFIABLE_OPERATORS)[number];
+type QuantifiableOperator = (typeof QUANTIFIABLE_OPERATORS)[number];
 
 export const COMPARE_OPERATORS = [
   ...QUANTIFIABLE_OPERATORS,

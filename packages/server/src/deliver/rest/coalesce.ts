@@ -21,7 +21,7 @@ export interface CoalescerLimits {
   maxWaiting: number;
 }
 
-export interface Run<W> {
+interface Run<W> {
   key: string;
   /** Everybody who gets this run's answer. */
   waiters: W[];

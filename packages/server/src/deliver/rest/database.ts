@@ -11,7 +11,7 @@ import type { ReadPlan, ReadRow } from './read.ts';
 import type { WriteRow } from './write.ts';
 
 /** A dashboard's query takes milliseconds; one that takes this long would starve the others. */
-export const STATEMENT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 5_000;
 
 const SETTINGS = `set local statement_timeout = ${STATEMENT_TIMEOUT_MS}; set local timezone = 'UTC'`;
 const BEGIN_READ = `begin read only; ${SETTINGS}`;

@@ -69,7 +69,7 @@ export function planRead(request: ReadRequest): ReadPlan {
   };
 }
 
-export interface PageSql {
+interface PageSql {
   rowsSql: string;
   where: string;
   /** An aggregate over the rows of `p`. */

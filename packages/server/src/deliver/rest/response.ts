@@ -17,7 +17,7 @@ export interface RestResponse {
   body: Buffer | undefined;
 }
 
-export interface ReadShape {
+interface ReadShape {
   format: Format;
   window: Window;
   preferences: Preferences;

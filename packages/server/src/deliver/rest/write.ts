@@ -25,7 +25,7 @@ export interface WriteRequest {
   body: string;
 }
 
-export interface WritePlan {
+interface WritePlan {
   statement: Statement;
   prefix: string;
 }

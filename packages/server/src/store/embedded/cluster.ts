@@ -145,6 +145,12 @@ function initdbError(dataDir: string, output: string): StartupError {
     : /Permission denied/.test(output)
       ? 'EACCES'
       : undefined;
+  const unknownUid = /could not look up effective user ID (\d+)/.exec(output)?.[1];
+  if (unknownUid !== undefined) {
+    return new StartupError(
+      `PostgreSQL's initdb runs only as a user that this system knows, and uid ${unknownUid} has no entry in /etc/passwd: add one, start Nowcast as another user or as root, or set DATABASE_URL.`,
+    );
+  }
   const detail = /^initdb: error: .*|^.*FATAL: .*/m.exec(output)?.[0] ?? lastLine(output);
   return new StartupError(
     fileSystemSentence(dataDir, code) ?? `PostgreSQL could not make its cluster in ${dataDir}: ${detail}`,

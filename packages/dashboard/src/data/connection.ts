@@ -1,0 +1,88 @@
+/**
+ * What the page may say about its connection. Pure: the sockets and timers that cause the events are in liveFeed.ts.
+ *
+ * Only `live` promises that what is shown is what the server has. In every other state `since` is the last moment
+ * at which that was so.
+ */
+
+export type Phase =
+  /** The page was just opened: nothing is shown yet. */
+  | 'connecting'
+  /** Subscribed; what was missed before is being loaded. */
+  | 'catchingUp'
+  | 'live'
+  /** The machine slept or the tab was in the background: nobody knows yet whether the socket still carries. */
+  | 'doubtful'
+  /** The socket is gone; the next attempt is scheduled. */
+  | 'reconnecting'
+  /** The browser says that there is no network. */
+  | 'offline'
+  /** The server wants another key. */
+  | 'denied';
+
+export type ConnectionEvent =
+  | 'subscribed'
+  | 'caughtUp'
+  | 'missed'
+  | 'lost'
+  | 'woke'
+  | 'answered'
+  | 'wentOffline'
+  | 'wentOnline'
+  | 'refused';
+
+export interface Connection {
+  readonly phase: Phase;
+  /** Browser time of the last moment at which the page was current; undefined before the first. */
+  readonly currentUntil: number | undefined;
+  /** Whether anything was ever shown: a first load is "loading", a later one "stale". */
+  readonly everLive: boolean;
+}
+
+export const initialConnection: Connection = { phase: 'connecting', currentUntil: undefined, everLive: false };
+
+const same = undefined;
+
+/** undefined: the event changes nothing in this phase. The type refuses a missing case. */
+const transitions: Record<Phase, Record<ConnectionEvent, Phase | undefined>> = {
+  connecting: {
+    subscribed: 'catchingUp', caughtUp: same, missed: same, lost: 'reconnecting', woke: same, answered: same,
+    wentOffline: 'offline', wentOnline: same, refused: 'denied',
+  },
+  catchingUp: {
+    subscribed: same, caughtUp: 'live', missed: same, lost: 'reconnecting', woke: same, answered: same,
+    wentOffline: 'offline', wentOnline: same, refused: 'denied',
+  },
+  live: {
+    // A channel that joins anew may have missed something, whatever the socket did.
+    subscribed: 'catchingUp', caughtUp: same, missed: 'catchingUp', lost: 'reconnecting', woke: 'doubtful',
+    answered: same, wentOffline: 'offline', wentOnline: same, refused: 'denied',
+  },
+  doubtful: {
+    subscribed: 'catchingUp', caughtUp: same, missed: 'catchingUp', lost: 'reconnecting', woke: same,
+    answered: 'catchingUp', wentOffline: 'offline', wentOnline: same, refused: 'denied',
+  },
+  reconnecting: {
+    subscribed: 'catchingUp', caughtUp: same, missed: same, lost: same, woke: same, answered: same,
+    wentOffline: 'offline', wentOnline: same, refused: 'denied',
+  },
+  offline: {
+    subscribed: 'catchingUp', caughtUp: same, missed: same, lost: same, woke: same, answered: same,
+    wentOffline: same, wentOnline: 'reconnecting', refused: 'denied',
+  },
+  // Only another key helps, and with it the feed starts anew.
+  denied: {
+    subscribed: same, caughtUp: same, missed: same, lost: same, woke: same, answered: same, wentOffline: same,
+    wentOnline: same, refused: same,
+  },
+};
+
+export function step(connection: Connection, event: ConnectionEvent, now: number): Connection {
+  const phase = transitions[connection.phase][event];
+  if (phase === undefined || phase === connection.phase) return connection;
+  return {
+    phase,
+    currentUntil: connection.phase === 'live' ? now : connection.currentUntil,
+    everLive: connection.everLive || phase === 'live',
+  };
+}

@@ -1,0 +1,72 @@
+/** Figures as people read them. Every one is written with its unit; the window stands beside it. */
+
+const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
+const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+
+export function count(value: number): string {
+  return whole.format(value);
+}
+
+/** For axes and tight places: 12.3K. */
+export function compact(value: number): string {
+  return value < 10_000 ? whole.format(value) : compactFormat.format(value);
+}
+
+/** "1 request", "1,234 requests". */
+export function quantity(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
+}
+
+/** Two significant digits below ten, so that 0.04 % is not 0. */
+export function percent(value: number): string {
+  return `${significant(value)} %`;
+}
+
+/** Milliseconds up to a second, seconds beyond. */
+export function latency(ms: number): string {
+  if (ms >= 1_000) return `${significant(ms / 1_000)} s`;
+  return `${significant(ms)} ms`;
+}
+
+export function score(value: number): string {
+  return value.toFixed(3);
+}
+
+export function dollars(value: number): string {
+  if (value === 0) return '$0';
+  if (value < 0.01) return `$${value.toPrecision(2)}`;
+  return `$${value < 1_000 ? value.toFixed(2) : compactFormat.format(value)}`;
+}
+
+/** "0.8 s", "12 s", "4 min", "3 h", "2 days". */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, ms) / 1_000;
+  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 1 : 0)} s`;
+  if (seconds < 90) return `${Math.floor(seconds)} s`;
+  const minutes = seconds / 60;
+  if (minutes < 90) return `${Math.floor(minutes)} min`;
+  const hours = minutes / 60;
+  if (hours < 36) return `${Math.floor(hours)} h`;
+  return `${Math.floor(hours / 24)} days`;
+}
+
+const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
+const clockSeconds = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric', month: 'short' });
+
+/** Local time of day, with the day where it is not today's. */
+export function timeOfDay(at: number, now: number = Date.now()): string {
+  const sameDay = new Date(at).toDateString() === new Date(now).toDateString();
+  return sameDay ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
+}
+
+export function timeWithSeconds(at: number): string {
+  return clockSeconds.format(at);
+}
+
+function significant(value: number): string {
+  if (value === 0) return '0';
+  if (Math.abs(value) < 10) return String(Number(value.toPrecision(2)));
+  if (Math.abs(value) < 100) return String(Number(value.toPrecision(3)));
+  return whole.format(value);
+}

@@ -1,0 +1,94 @@
+import type { SupabaseClient } from '@supabase/supabase-js';
+import { type Alert, readAlert } from './alerts.ts';
+import { type Bucket, readBucket, time } from './bucket.ts';
+
+/** Everything that the page asks for. Each of these is a SQL view or function that psql can call too. */
+
+/** More rows than this are cut by the server without a word, so longer answers are asked for in pages. */
+const pageRows = 1_000;
+/** A bound for a runaway number of model versions. */
+const maxPages = 20;
+const openAlertsShown = 100;
+
+export class LoadError extends Error {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.name = 'LoadError';
+    this.status = status;
+  }
+}
+
+interface Answer {
+  readonly data: unknown;
+  readonly error: { readonly message: string } | null;
+  readonly status: number;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** @throws LoadError with a sentence for the person */
+function rowsOf({ data, error, status }: Answer): readonly Row[] {
+  if (error !== null) {
+    const unreachable = status === 0;
+    throw new LoadError(unreachable ? 'The server does not answer.' : error.message, status);
+  }
+  return data as readonly Row[];
+}
+
+export interface MetricsQuery {
+  readonly since: number;
+  /** Seconds of a bucket. */
+  readonly stepSeconds: number;
+}
+
+/** One row a bucket and model, in the order of time. */
+export async function loadMetrics(
+  client: SupabaseClient,
+  { since, stepSeconds }: MetricsQuery,
+): Promise<readonly Bucket[]> {
+  const buckets: Bucket[] = [];
+  for (let page = 0; page < maxPages; page++) {
+    const rows = rowsOf(
+      await client
+        .rpc('metrics', { since: new Date(since).toISOString(), step: `${stepSeconds} seconds` }, { get: true })
+        .order('bucket')
+        .order('model_version')
+        .range(page * pageRows, (page + 1) * pageRows - 1)
+        // Failed loads are repeated, and said, by whoever asked.
+        .retry(false),
+    );
+    for (const row of rows) buckets.push(readBucket(row));
+    if (rows.length < pageRows) break;
+  }
+  return buckets;
+}
+
+export async function loadOpenAlerts(client: SupabaseClient): Promise<readonly Alert[]> {
+  const rows = rowsOf(
+    await client
+      .from('system_alerts')
+      .select('*')
+      .or('acknowledged.eq.false,status.eq.firing')
+      .order('timestamp', { ascending: false })
+      .limit(openAlertsShown)
+      .retry(false),
+  );
+  return rows.map(readAlert);
+}
+
+/** @returns its time, or null when there is no event yet */
+export async function loadNewestEventAt(client: SupabaseClient, now: number): Promise<number | null> {
+  const rows = rowsOf(
+    await client
+      .from('inference_logs')
+      .select('timestamp')
+      // Events may be dated up to a day ahead; those say nothing about now.
+      .lte('timestamp', new Date(now + 1_000).toISOString())
+      .order('timestamp', { ascending: false })
+      .limit(1)
+      .retry(false),
+  );
+  return rows[0] === undefined ? null : time(rows[0]['timestamp']);
+}

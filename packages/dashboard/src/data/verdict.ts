@@ -1,0 +1,152 @@
+import type { Alert } from './alerts.ts';
+import type { Bucket } from './bucket.ts';
+import type { Connection } from './connection.ts';
+import { count, duration, percent, quantity } from './format.ts';
+import { groupBy } from './group.ts';
+import { minuteMs } from './minutes.ts';
+
+/** "Is it working?", answered from the last minutes. Pure. */
+
+export type Level =
+  | 'good'
+  | 'warning'
+  | 'bad'
+  /** Nothing to judge yet. */
+  | 'waiting'
+  /** The page cannot know. */
+  | 'unknown';
+
+export interface Reason {
+  readonly id: string;
+  readonly level: Level;
+  readonly text: string;
+  readonly model?: string;
+  /** Server time since which it is so. */
+  readonly since?: number;
+}
+
+export interface Verdict {
+  readonly level: Level;
+  readonly sentence: string;
+  readonly reasons: readonly Reason[];
+}
+
+export interface Evidence {
+  readonly now: number;
+  readonly connection: Connection;
+  readonly failure: string | undefined;
+  readonly minutes: readonly Bucket[];
+  readonly alerts: readonly Alert[];
+  readonly newestEventAt: number | null | undefined;
+}
+
+/** What the verdict looks at. */
+export const verdictWindowMs = 5 * minuteMs;
+/** The same bound as GET /health: silence for five minutes is worth a word. */
+const silentMs = 5 * minuteMs;
+const errorWarningPct = 5;
+const errorBadPct = 20;
+/** Fewer requests than this say nothing about a rate. */
+const minRequests = 20;
+
+export function judge(evidence: Evidence): Verdict {
+  const { connection, failure, minutes, alerts, newestEventAt, now } = evidence;
+  if (newestEventAt === undefined) {
+    if (failure !== undefined) return { level: 'unknown', sentence: `Cannot tell: ${failure}`, reasons: [] };
+    if (connection.phase === 'reconnecting' || connection.phase === 'offline') {
+      return { level: 'unknown', sentence: 'Cannot tell: the server does not answer.', reasons: [] };
+    }
+    return { level: 'unknown', sentence: 'Looking …', reasons: [] };
+  }
+  if (connection.phase === 'reconnecting' || connection.phase === 'offline') {
+    const why = connection.phase === 'offline' ? 'this device is offline' : 'the connection to Nowcast is lost';
+    return { level: 'unknown', sentence: `Cannot tell: ${why}.`, reasons: [] };
+  }
+  if (newestEventAt === null) return { level: 'waiting', sentence: 'Waiting for the first event.', reasons: [] };
+
+  const silentFor = now - newestEventAt;
+  const reasons: Reason[] = [];
+  if (silentFor >= silentMs) {
+    const text = `No event for ${duration(silentFor)}.`;
+    reasons.push({ id: 'silent', level: 'warning', text, since: newestEventAt });
+  }
+  reasons.push(...highErrorRates(minutes, now), ...openAlerts(alerts));
+  reasons.sort((a, b) => Number(b.level === 'bad') - Number(a.level === 'bad'));
+
+  const worst = reasons[0];
+  if (worst === undefined) {
+    return { level: 'good', sentence: 'Yes, it is working.', reasons: [recentTraffic(minutes, now)] };
+  }
+  if (worst.level === 'bad') return { level: 'bad', sentence: 'No, something is wrong.', reasons };
+  if (worst.id === 'silent' && reasons.length === 1) {
+    return { level: 'warning', sentence: 'Nothing is coming in.', reasons };
+  }
+  return { level: 'warning', sentence: 'It works, but not as it should.', reasons };
+}
+
+/** Minutes that belong to the verdict's window, the one under way included. */
+export function recent(minutes: readonly Bucket[], now: number): readonly Bucket[] {
+  const first = Math.floor(now / minuteMs) * minuteMs - verdictWindowMs + minuteMs;
+  return minutes.filter(({ start }) => start >= first);
+}
+
+function highErrorRates(minutes: readonly Bucket[], now: number): Reason[] {
+  const byModel = groupBy(recent(minutes, now), ({ model }) => model);
+  return [...byModel].flatMap(([model, rows]): Reason[] => {
+    const requests = sum(rows, (row) => row.requests);
+    const errors = sum(rows, (row) => row.errors);
+    const rate = (100 * errors) / requests;
+    if (requests < minRequests || rate < errorWarningPct) return [];
+    return [
+      {
+        id: `errors ${model}`,
+        level: rate >= errorBadPct ? 'bad' : 'warning',
+        text: `${percent(rate)} of the requests to ${model} failed in the last 5 minutes (${count(errors)} of ${count(requests)}).`,
+        model,
+        since: failingSince(minutes, model),
+      },
+    ];
+  });
+}
+
+/** Start of the unbroken run of minutes above the bound that reaches to now. */
+function failingSince(minutes: readonly Bucket[], model: string): number {
+  let since = Number.NaN;
+  for (const row of minutes.filter((row) => row.model === model).reverse()) {
+    const failing = (100 * row.errors) / row.requests >= errorWarningPct;
+    if (failing) since = row.start;
+    // A last minute with few requests yet does not end the run; a healthy one with enough does.
+    else if (row.requests >= minRequests || !Number.isNaN(since)) break;
+  }
+  return since;
+}
+
+function openAlerts(alerts: readonly Alert[]): Reason[] {
+  return alerts
+    .filter((alert) => alert.firing || !alert.acknowledged)
+    .map((alert) => ({
+      id: `alert ${alert.id}`,
+      level: alert.severity === 'critical' ? 'bad' : 'warning',
+      text: alert.message,
+      since: alert.at,
+      ...(alert.model === undefined ? {} : { model: alert.model }),
+    }));
+}
+
+function recentTraffic(minutes: readonly Bucket[], now: number): Reason {
+  const rows = recent(minutes, now);
+  const requests = sum(rows, (row) => row.requests);
+  const errors = sum(rows, (row) => row.errors);
+  const models = new Set(rows.map(({ model }) => model)).size;
+  return {
+    id: 'traffic',
+    level: 'good',
+    text: `${quantity(models, 'model version')} answered ${quantity(requests, 'request')} in the last 5 minutes, ${percent(
+      requests === 0 ? 0 : (100 * errors) / requests,
+    )} with an error. No open alert.`,
+  };
+}
+
+function sum(rows: readonly Bucket[], of: (row: Bucket) => number): number {
+  return rows.reduce((total, row) => total + of(row), 0);
+}

@@ -1,0 +1,130 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../../..', import.meta.url));
+const startWithinMs = 40_000;
+
+export type Event = Record<string, unknown> & { model_version: string; inference_time_ms: number };
+
+/** A Nowcast of its own: `nowcast start` as a person starts it, with an embedded PostgreSQL in a directory that goes away. */
+export class TestServer {
+  readonly url: string;
+  readonly port: number;
+  readonly #dataDir: string;
+  readonly #env: Record<string, string>;
+  #child: ChildProcess | undefined;
+
+  private constructor(port: number, dataDir: string, env: Record<string, string>) {
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.#dataDir = dataDir;
+    this.#env = env;
+  }
+
+  static async start(env: Record<string, string> = {}): Promise<TestServer> {
+    await run(process.execPath, [path.join(root, 'scripts/build.mjs')]);
+    const dataDir = await mkdtemp(path.join(os.tmpdir(), 'nowcast-page-'));
+    // A fixed port, so that a page finds the server again after a restart.
+    const server = new TestServer(await freePort(), dataDir, env);
+    await server.up();
+    return server;
+  }
+
+  /** Starts it (again) on the same port and data. */
+  async up(): Promise<void> {
+    const child = spawn(process.execPath, [path.join(root, 'packages/server/bin/nowcast.mjs'), 'start'], {
+      cwd: root,
+      env: { ...process.env, ...this.#env, NOWCAST_DATA_DIR: this.#dataDir, PORT: String(this.port) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    let said = '';
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`the server did not start: ${said}`)), startWithinMs);
+      child.once('exit', (code) => {
+        clearTimeout(late);
+        reject(new Error(`the server ended with ${code}: ${said}`));
+      });
+      for (const stream of [child.stdout!, child.stderr!]) {
+        stream.setEncoding('utf8').on('data', (text: string) => {
+          said = (said + text).slice(-4_000);
+          if (!said.includes('Nowcast is ready')) return;
+          clearTimeout(late);
+          resolve();
+        });
+      }
+    });
+  }
+
+  /** Stops the server and leaves its data. */
+  async down(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill(signal);
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.down();
+    await rm(this.#dataDir, { recursive: true, force: true });
+  }
+
+  async post(...events: Event[]): Promise<void> {
+    await this.#send('/telemetry/inference/batch', { events });
+  }
+
+  /** As the article posts: one event, one request. */
+  async postOne(event: Event): Promise<void> {
+    await this.#send('/telemetry/inference', { input_size_bytes: 2048, ...event });
+  }
+
+  /** Runs what the page could run too: a row into a published table. */
+  async insert(table: string, row: Record<string, unknown>): Promise<void> {
+    await this.#send(`/rest/v1/${table}`, row);
+  }
+
+  async read(path: string): Promise<Record<string, unknown>[]> {
+    const answer = await fetch(`${this.url}/rest/v1/${path}`, { headers: this.#headers() });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as Record<string, unknown>[];
+  }
+
+  async #send(path: string, body: unknown): Promise<void> {
+    const answer = await fetch(this.url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...this.#headers() },
+      body: JSON.stringify(body),
+    });
+    const text = await answer.text();
+    if (!answer.ok || /"rejected":[1-9]/.test(text)) throw new Error(`${path}: ${answer.status} ${text}`);
+  }
+
+  #headers(): Record<string, string> {
+    const key = this.#env['NOWCAST_SERVICE_KEY'];
+    return key === undefined ? {} : { apikey: key, authorization: `Bearer ${key}` };
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const { port } = probe.address() as { port: number };
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+async function run(command: string, args: readonly string[]): Promise<void> {
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
+  let complaint = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    complaint += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  if (code !== 0) throw new Error(`${args.join(' ')} failed: ${complaint}`);
+}
