@@ -27,7 +27,8 @@ export async function installIfNeeded(scope) {
       ? [
           '--omit=dev',
           '--include-workspace-root',
-          ...RUN_WORKSPACES.map((workspace) => `--workspace=${workspace}`),
+          // By name: a path would also select the workspaces inside it, such as the one with test-only packages.
+          ...RUN_WORKSPACES.map((workspace) => `--workspace=${lock[workspace].name}`),
         ]
       : [];
   const npm = process.env.npm_execpath;
@@ -45,8 +46,8 @@ export async function installIfNeeded(scope) {
 /**
  * The packages that `scope` needs and `installed` lacks, by their place in node_modules.
  *
- * Optional packages are not insisted on: npm skips those of other platforms and those that fail, and a start must not
- * install again each time because of one.
+ * Of the optional packages only those made for this very platform are insisted on, such as PostgreSQL's programs; npm
+ * leaves the others out as it sees fit, and a start must not install again each time because of one.
  *
  * @param {Record<string, LockEntry>} lock the `packages` of package-lock.json
  * @param {Record<string, LockEntry>} installed the `packages` of node_modules/.package-lock.json
@@ -54,8 +55,9 @@ export async function installIfNeeded(scope) {
  * @param {(place: string) => boolean} exists
  * @returns {string[]}
  *
- * @typedef {{ version?: string, resolved?: string, link?: boolean, dev?: boolean, optional?: boolean,
- *   dependencies?: Record<string, string> }} LockEntry
+ * @typedef {{ version?: string, resolved?: string, link?: boolean, dev?: boolean, name?: string,
+ *   optional?: boolean, os?: string[], cpu?: string[], libc?: string[],
+ *   dependencies?: Record<string, string>, optionalDependencies?: Record<string, string> }} LockEntry
  */
 export function missingPackages(
   lock,
@@ -65,10 +67,15 @@ export function missingPackages(
 ) {
   const needed = scope === 'everything' ? Object.keys(lock) : [...closure(lock)];
   return needed.filter((place) => {
-    const { link, optional, version } = lock[place];
-    if (!place.includes('node_modules/') || optional) return false;
+    const { link, version } = lock[place];
+    if (!place.includes('node_modules/') || isDispensable(lock[place])) return false;
     return (!link && installed[place]?.version !== version) || !exists(place);
   });
+}
+
+function isDispensable({ optional, os, cpu, libc }) {
+  const isForHere = os?.includes(process.platform) && cpu?.includes(process.arch) && libc === undefined;
+  return Boolean(optional) && !isForHere;
 }
 
 /** Everything reachable by `dependencies` from the root and the workspaces that run. */
@@ -78,7 +85,8 @@ function closure(lock) {
   for (let place = queue.pop(); place !== undefined; place = queue.pop()) {
     if (reached.has(place) || !lock[place]) continue;
     reached.add(place);
-    for (const name of Object.keys(lock[place].dependencies ?? {})) {
+    const { dependencies, optionalDependencies } = lock[place];
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
       const found = resolve(lock, place, name);
       if (found !== undefined) queue.push(found);
     }

@@ -1,13 +1,15 @@
 /** What every measurement works with: the shared PostgreSQL, the sides on it (started when first asked for), the plan. */
 
+import { availableParallelism } from 'node:os';
 import type { CopyLoad, CopyLoadResult } from './load/copy-load.ts';
 import type { HttpLoad, HttpLoadResult } from './load/http-load.ts';
 import { startTask, type Task, type TaskOptions } from './load/task.ts';
 import type { Plan } from './options.ts';
 import { type CpuUse, CpuWatch } from './profile/cpu.ts';
 import { V8Profile } from './profile/v8-profile.ts';
-import { isMissing, type Missing } from './row.ts';
+import { alone, isMissing, type Missing, type Row } from './row.ts';
 import { type ArticleSide, startArticle } from './side/article.ts';
+import { withClient } from './side/database.ts';
 import { type NowcastSide, startNowcast } from './side/nowcast.ts';
 import { type PostgresSide, startPostgres } from './side/postgres.ts';
 
@@ -19,6 +21,9 @@ export class Bench {
   readonly postgres: PostgresSide;
   readonly log: (line: string) => void;
   readonly profiles: { what: string; cpu: CpuUse; v8?: V8Profile }[] = [];
+  /** Events that PostgreSQL or a service has acknowledged, by database. */
+  readonly #acknowledged = new Map<string, number>();
+  readonly #strangerShares: number[] = [];
   readonly #abort = new AbortController();
   #article: Promise<ArticleSide | Missing> | undefined;
   #nowcast: Promise<NowcastSide | Missing> | undefined;
@@ -48,24 +53,49 @@ export class Bench {
   /** One turn of HTTP load on a service; a failed request fails the run, since its rate would mean nothing. */
   async http(
     what: string,
-    side: { pid: number; port: number },
+    side: { pid: number; port: number; databaseUrl: string },
     load: Omit<HttpLoad, 'port'>,
   ): Promise<HttpLoadResult> {
     const module = new URL('./load/http-load.js', import.meta.url);
     const spec = { ...load, port: side.port };
     const result = await this.#turn<HttpLoad, HttpLoadResult>(what, side.pid, module, spec);
-    if (result.failures > 0)
+    if (result.failures > 0) {
       throw new Error(`${what}: ${result.failures} requests failed: ${result.firstFailure}`);
+    }
+    this.#count(side.databaseUrl, result.acknowledged);
     return result;
   }
 
-  copy(what: string, load: CopyLoad): Promise<CopyLoadResult> {
-    return this.#turn<CopyLoad, CopyLoadResult>(
-      what,
-      null,
-      new URL('./load/copy-load.js', import.meta.url),
-      load,
-    );
+  async copy(what: string, load: CopyLoad): Promise<CopyLoadResult> {
+    const module = new URL('./load/copy-load.js', import.meta.url);
+    const result = await this.#turn<CopyLoad, CopyLoadResult>(what, null, module, load);
+    this.#count(load.databaseUrl, result.acknowledged);
+    return result;
+  }
+
+  #count(databaseUrl: string, events: number): void {
+    this.#acknowledged.set(databaseUrl, (this.#acknowledged.get(databaseUrl) ?? 0) + events);
+  }
+
+  /** Fast because it forgets would be no speed: every acknowledged event of every side must be a row. */
+  async verify(): Promise<Row> {
+    let missing = 0;
+    for (const [databaseUrl, acknowledged] of this.#acknowledged) {
+      const query = 'SELECT count(*)::integer AS stored FROM inference_logs';
+      const { rows } = await withClient(databaseUrl, (client) => client.query<{ stored: number }>(query));
+      missing += Math.abs(acknowledged - rows[0]!.stored);
+    }
+    return alone({
+      what: 'acknowledged events that are not stored once, all sides',
+      unit: 'events',
+      ours: [missing],
+      target: { atMost: 0 },
+    });
+  }
+
+  /** Share of the machine that others had while windows were open, over all turns. */
+  get strangerShare(): number {
+    return this.#strangerShares.reduce((sum, share) => sum + share, 0) / this.#strangerShares.length;
   }
 
   /** A process that accompanies a load: subscribers, tabs. `file` is a module of `load/`. */
@@ -93,6 +123,7 @@ export class Bench {
     const result = await startTask<Spec, Result>(module, spec, options).result;
     const cpu = watch.use(result.eventsPerSecond * result.seconds);
     this.log(`  ${what}: ${Math.round(result.eventsPerSecond).toLocaleString('en')} events/s`);
+    this.#strangerShares.push(cpu.strangerSeconds / cpu.wallSeconds / availableParallelism());
     if (this.plan.profile) this.profiles.push({ what, cpu, ...(v8 === null ? {} : { v8 }) });
     await v8?.finish();
     return result;
@@ -103,6 +134,11 @@ export class Bench {
     const nowcast = await this.#nowcast;
     if (isMissing(nowcast) || nowcast.pid !== serverPid || nowcast.inspectorUrl === null) return null;
     return V8Profile.connect(nowcast.inspectorUrl);
+  }
+
+  /** Null where no measurement asked for it. */
+  get startedArticle(): Promise<ArticleSide | Missing> | null {
+    return this.#article ?? null;
   }
 
   async close(): Promise<void> {

@@ -35,6 +35,7 @@ async function main(): Promise<void> {
       log(measurement.title);
       rows.push(...(await measurement.run(bench)));
     }
+    rows.push(await bench.verify());
     const conditions = await machine(bench);
     if (plan.profile) process.stdout.write(`\n${profileReport(bench)}\n`);
     process.stdout.write(`\n${textTable(rows)}\n${conditions}\n`);

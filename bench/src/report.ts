@@ -6,6 +6,9 @@ import { isMissing, meetsTarget, type Row, type Spread, type Target } from './ro
 
 const HEADINGS = ['what', 'Nowcast', 'against', 'its figure', 'ratio (lowest-highest)', 'target', ''];
 
+/** Above this share of the machine for others, a run says so. */
+const NOISY = 0.05;
+
 export function textTable(rows: Row[]): string {
   const cells = [HEADINGS, ...rows.map(cellsOf)];
   const widths = HEADINGS.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)));
@@ -69,12 +72,13 @@ function short(value: number): string {
 
 /** What the figures were measured on: without it a ratio cannot be judged. */
 export async function machine(bench: Bench): Promise<string> {
-  const article = await bench.article();
+  const article = await bench.startedArticle;
   return [
     `machine   ${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), ${Math.round(totalmem() / 2 ** 30)} GB, node ${process.version}; load generator, server and PostgreSQL share it`,
     `database  ${bench.postgres.description}`,
-    `article   ${isMissing(article) ? article.missing : article.description}`,
+    ...(article === null ? [] : [`article   ${isMissing(article) ? article.missing : article.description}`]),
     `method    ${bench.plan.rounds} rounds, sides alternating, ${bench.plan.warmUpMs / 1000} s warm-up and ${bench.plan.measureMs / 1000} s measured each, CHECKPOINT before each; ratio = median of the rounds' ratios`,
+    `noise     other processes used ${Math.round(bench.strangerShare * 100)} % of the machine while windows were open${bench.strangerShare > NOISY ? ': too much to trust the figures' : ''}`,
   ].join('\n');
 }
 

@@ -19,8 +19,9 @@ export interface CopyLoad {
 
 export interface CopyLoadResult {
   eventsPerSecond: number;
-  commits: number;
   seconds: number;
+  /** Rows committed over the whole run, warm-up included. */
+  acknowledged: number;
 }
 
 serveTask<CopyLoad, CopyLoadResult>(async (load, { window }) => {
@@ -37,15 +38,19 @@ serveTask<CopyLoad, CopyLoadResult>(async (load, { window }) => {
     } while (performance.now() < endMs);
   };
   await commitUntil(performance.now() + load.warmUpMs);
-  // Whole commits only: the clock stops with the last one.
-  commits = 0;
+  const warmUpCommits = commits;
   window('open');
   const openedAt = performance.now();
   await commitUntil(openedAt + load.measureMs);
+  // Whole commits only: the clock stops with the last one.
   const seconds = (performance.now() - openedAt) / 1000;
   window('close');
   await client.end();
-  return { eventsPerSecond: (commits * load.rowsPerCommit) / seconds, commits, seconds };
+  return {
+    eventsPerSecond: ((commits - warmUpCommits) * load.rowsPerCommit) / seconds,
+    seconds,
+    acknowledged: commits * load.rowsPerCommit,
+  };
 });
 
 function encode(load: CopyLoad): Buffer[] {

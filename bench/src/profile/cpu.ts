@@ -1,6 +1,6 @@
 /** Who used the processors while the window was open: server, PostgreSQL, load generator. */
 import type { WindowEdge } from '../load/task.ts';
-import { cpuSeconds } from '../side/process-tree.ts';
+import { cpuSeconds, machineBusySeconds } from '../side/process-tree.ts';
 
 export interface CpuUse {
   events: number;
@@ -9,6 +9,8 @@ export interface CpuUse {
   serverSeconds: number | null;
   postgresSeconds: number;
   generatorSeconds: number;
+  /** What the machine did for nobody of this benchmark: the more, the less the figures mean. */
+  strangerSeconds: number;
 }
 
 export class CpuWatch {
@@ -27,6 +29,8 @@ export class CpuWatch {
       this.#serverPid === null ? 0 : cpuSeconds(this.#serverPid),
       cpuSeconds(this.#postgresPid),
       cpuSeconds(generatorPid),
+      // Everything the benchmark started is its child, except for the backends, which are the postmaster's.
+      machineBusySeconds() - cpuSeconds(process.pid) - cpuSeconds(this.#postgresPid),
     ]);
   }
 
@@ -39,6 +43,7 @@ export class CpuWatch {
       serverSeconds: this.#serverPid === null ? null : used(1),
       postgresSeconds: used(2),
       generatorSeconds: used(3),
+      strangerSeconds: Math.max(0, used(4)),
     };
   }
 }

@@ -23,7 +23,7 @@ export interface SelfTime {
 
 /** Fine enough for a window of seconds; finer costs the server time that it is to be measured without. */
 const SAMPLING_INTERVAL_US = 500;
-const SHOWN = 25;
+const SHOWN = 16;
 
 export class V8Profile {
   readonly #socket: WebSocket;
@@ -100,12 +100,12 @@ function selfTimes(profile: CpuProfile, nameOf: (node: ProfileNode) => string): 
 function functionName(node: ProfileNode): string {
   const { functionName: name, lineNumber } = node.callFrame;
   const file = fileName(node.callFrame);
-  return file === '' ? name : `${name || '(anonymous)'} ${file}:${lineNumber + 1}`;
+  return file.startsWith('(') ? name : `${name || '(anonymous)'} ${file}:${lineNumber + 1}`;
 }
 
-/** Path inside the package: `pg/lib/client.js`, `server/dist/store/writer.js`; empty for V8's own entries. */
+/** Path inside the package: `pg/lib/client.js`, `server/dist/store/writer.js`; a word in parentheses for V8's own entries. */
 function fileName({ url, functionName: name }: ProfileNode['callFrame']): string {
-  if (url === '') return name.startsWith('(') ? name : '';
+  if (url === '') return name.startsWith('(') ? name : '(native code)';
   const path = url.replace(/^file:\/\//, '');
   const behind = path.lastIndexOf('/node_modules/');
   if (behind >= 0) return path.slice(behind + '/node_modules/'.length);

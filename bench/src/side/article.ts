@@ -25,6 +25,7 @@ print(json.dumps({'python': sys.version.split()[0], **{name: version(name) for n
 export interface ArticleSide {
   pid: number;
   port: number;
+  databaseUrl: string;
   /** Command, versions and settings, for the report. */
   description: string;
   stop: () => Promise<void>;
@@ -52,6 +53,7 @@ export async function startArticle(databaseUrl: string): Promise<ArticleSide | M
   return {
     pid: service.pid,
     port,
+    databaseUrl,
     description: `${command}; ${versions.join(', ')}; asyncpg pool 5-20, no TimescaleDB, view not refreshed`,
     stop: service.stop,
   };

@@ -83,6 +83,13 @@ export function cpuSeconds(pid: number): number {
   return ticks / TICKS_PER_SECOND;
 }
 
+/** CPU seconds of all processes of the machine since it started, stolen time included. */
+export function machineBusySeconds(): number {
+  const line = readFileSync('/proc/stat', 'utf8').split('\n')[0]!;
+  const [user, nice, system, , , irq, softIrq, steal] = line.trim().split(/\s+/).slice(1).map(Number);
+  return (user! + nice! + system! + irq! + softIrq! + steal!) / TICKS_PER_SECOND;
+}
+
 export function parentOf(pid: number): number {
   return readProcess(pid)?.parent ?? -1;
 }

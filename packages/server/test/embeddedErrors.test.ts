@@ -142,22 +142,25 @@ test('a data directory of another user', async () => {
   expect(message).toContain('may not be used by this user');
 });
 
-test('a disk that is full while the cluster is made', async () => {
+test.each([
+  [
+    'initdb: error: could not write file: No space left on device',
+    /^The disk that holds \S+ is full: make room, or set NOWCAST_DATA_DIR to another directory\.$/,
+  ],
+  ['initdb: error: could not access directory: Permission denied', /may not be used by this user/],
+  ['initdb: error: could not look up effective user ID 4321: user does not exist', /uid 4321 has no entry/],
+  ['initdb: error: something nobody thought of', /something nobody thought of$/],
+])('an initdb that says "%s" leaves nothing behind', async (said, sentence) => {
   const directory = await temporaryDirectory();
   chmodSync(directory, 0o755);
   const initdb = path.join(directory, 'initdb');
-  writeFileSync(
-    initdb,
-    '#!/bin/sh\necho "initdb: error: could not write file: No space left on device" >&2; exit 1\n',
-  );
+  writeFileSync(initdb, `#!/bin/sh\necho "${said}" >&2\nexit 1\n`);
   chmodSync(initdb, 0o755);
   const dataDir = path.join(directory, 'data');
   mkdirSync(dataDir);
   const account: Account | undefined = serverAccount(dataDir);
   const { message } = await refusal(createCluster(dataDir, { initdb, postgres: initdb }, account, 'secret'));
-  expect(message).toBe(
-    `The disk that holds ${dataDir} is full: make room, or set NOWCAST_DATA_DIR to another directory.`,
-  );
+  expect(message).toMatch(sentence);
   expect(await readdir(dataDir)).toEqual([]);
 });
 

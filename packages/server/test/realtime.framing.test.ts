@@ -1,8 +1,9 @@
 /** Frames: what the real client's serializer writes is read, and what is written here it reads. */
-import { createClient } from '@supabase/supabase-js';
+import type { Writable } from 'node:stream';
+import { createClient, type RealtimeClientOptions } from '@supabase/supabase-js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import ws, { Receiver } from 'ws';
+import * as wsModule from 'ws';
 import { BINARY, TEXT, webSocketFrame } from '../src/deliver/realtime/websocket-frame.ts';
 import {
   decodeBinary,
@@ -13,8 +14,11 @@ import {
 } from '../src/deliver/realtime/wire.ts';
 
 const { serializer } = createClient('http://localhost', 'key', {
-  realtime: { transport: ws as unknown as typeof WebSocket },
+  realtime: { transport: wsModule.WebSocket as unknown as NonNullable<RealtimeClientOptions['transport']> },
 }).realtime;
+
+/** Exported by ws, though not by its types. */
+const { Receiver } = wsModule as unknown as { Receiver: new (options: object) => Writable };
 
 interface Message {
   readonly join_ref: string | null;

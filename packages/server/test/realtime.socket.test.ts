@@ -229,6 +229,27 @@ describe('a client that misbehaves', () => {
     expect(realtime.hub.stats()).toMatchObject({ sockets: 1, channels: 2 });
   });
 
+  test('is read no further while it does not read its answers, and served on when it does', async () => {
+    realtime = await startRealtime();
+    const [greedy, other] = [await realtime.raw(), await realtime.raw()];
+    greedy.socket.pause();
+    const count = 20_000;
+    const padding = 'x'.repeat(1_000);
+    for (let n = 0; n < count; n++) {
+      greedy.socket.send(JSON.stringify([null, `${n}${padding}`, 'phoenix', 'heartbeat', {}]));
+    }
+    // The server has stopped reading when its turns at serving the other client change nothing any more.
+    let unsent = -1;
+    for (let same = 0; same < 20; ) {
+      await other.reply(other.send('phoenix', 'heartbeat'));
+      same = greedy.socket.bufferedAmount === unsent ? same + 1 : 0;
+      unsent = greedy.socket.bufferedAmount;
+    }
+    expect(unsent).toBeGreaterThan(0);
+    greedy.socket.resume();
+    await until(() => greedy.frames.length === count);
+  });
+
   test('is closed when a frame exceeds what a broadcast may hold', async () => {
     realtime = await startRealtime();
     const client = await realtime.raw();

@@ -2,7 +2,12 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js';
+import {
+  createClient,
+  type RealtimeChannel,
+  type RealtimeClientOptions,
+  type SupabaseClient,
+} from '@supabase/supabase-js';
 import ws from 'ws';
 import type { Relation } from '../src/deliver/catalog.ts';
 import {
@@ -69,7 +74,7 @@ export async function startRealtime(
         auth: { persistSession: false, autoRefreshToken: false },
         realtime: {
           // Node before 22 has no WebSocket of its own.
-          transport: ws as unknown as typeof WebSocket,
+          transport: ws as unknown as NonNullable<RealtimeClientOptions['transport']>,
           vsn,
           reconnectAfterMs: () => 20,
         },

@@ -7,7 +7,10 @@ type Entry = {
   link?: boolean;
   dev?: boolean;
   optional?: boolean;
+  os?: string[];
+  cpu?: string[];
   dependencies?: Record<string, string>;
+  optionalDependencies?: Record<string, string>;
 };
 type Tree = Record<string, Entry>;
 const missingPackages = untyped as (
@@ -19,7 +22,10 @@ const missingPackages = untyped as (
 
 const lock: Tree = {
   '': { dependencies: { typescript: '7' } },
-  'packages/server': { dependencies: { a: '1', protocol: '*' } },
+  'packages/server': {
+    dependencies: { a: '1', protocol: '*' },
+    optionalDependencies: { native: '1', other: '1' },
+  },
   'packages/protocol': {},
   'packages/dashboard': {},
   bench: { dependencies: { onlyBench: '1' } },
@@ -29,7 +35,8 @@ const lock: Tree = {
   'node_modules/a': { version: '1', dependencies: { b: '2' } },
   'node_modules/b': { version: '1' },
   'node_modules/a/node_modules/b': { version: '2' },
-  'node_modules/native': { version: '1', optional: true },
+  'node_modules/native': { version: '1', optional: true, os: [process.platform], cpu: [process.arch] },
+  'node_modules/other': { version: '1', optional: true, os: ['plan9'], cpu: ['mips'] },
   'node_modules/onlyBench': { version: '1' },
   'node_modules/vitest': { version: '4', dev: true },
 };
@@ -39,8 +46,14 @@ const all = () => true;
 describe('what has to be installed', () => {
   test('nothing in a tree that holds what running needs', () => {
     expect(missingPackages(lock, forRunning, 'run', all)).toEqual([]);
-    const { 'node_modules/native': _native, 'node_modules/b': _hoisted, ...less } = forRunning;
+    // Neither what is made for another platform nor what nothing that runs depends on.
+    const { 'node_modules/other': _other, 'node_modules/b': _unused, ...less } = forRunning;
     expect(missingPackages(lock, less, 'run', all)).toEqual([]);
+  });
+
+  test('what is optional but made for this platform', () => {
+    const { 'node_modules/native': _native, ...less } = forRunning;
+    expect(missingPackages(lock, less, 'run', all)).toEqual(['node_modules/native']);
   });
 
   test('nothing in a tree that was installed in full', () => {

@@ -72,7 +72,12 @@ export class FanOut {
   #schedule(): void {
     this.#scheduled ??= setImmediate(() => {
       this.#scheduled = undefined;
-      this.#slice();
+      try {
+        this.#slice();
+      } catch (cause) {
+        // Nothing here is expected to throw; if it does, ingestion must not go down with delivery.
+        this.#options.onError(new Error('a fan-out slice failed', { cause }));
+      }
       if (this.#pending.length > 0) this.#schedule();
     });
   }

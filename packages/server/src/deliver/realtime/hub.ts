@@ -1,6 +1,9 @@
 /**
- * The Realtime door: supabase-js clients subscribe to table changes at `/realtime/v1/websocket`, the
- * feed publishes them here. `specs`: Phoenix channels as supabase-js 2.109.0 speaks them.
+ * The Realtime door at `/realtime/v1/websocket`: supabase-js clients subscribe to table changes, the
+ * feed publishes them here. The protocol is Phoenix channels as supabase-js 2.109.0 speaks it.
+ *
+ * Reading order: upgrade → connection (socket) → wire (frames) → channels → channel (state machine) →
+ * join → subscription → filter; and for what is published: fanout → audience → encode → segment → outbox.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Catalog, Relation } from '../catalog.ts';

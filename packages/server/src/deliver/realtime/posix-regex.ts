@@ -193,8 +193,8 @@ function parse(chars: readonly string[], ignoreCase: boolean): Node {
     if (char === '.') return { kind: 'char', test: () => true };
     if (char === '^') return { kind: 'begin' };
     if (char === '$') return { kind: 'end' };
-    if (char === '[') return { kind: 'char', test: fold(bracket()) };
-    if (char === '\\') return { kind: 'char', test: fold(escaped()) };
+    if (char === '[') return { kind: 'char', test: bracket() };
+    if (char === '\\') return { kind: 'char', test: escaped() };
     if (char === '*' || char === '+' || char === '?' || char === '{') {
       throw new RangeError(`the quantifier "${char}" follows nothing`);
     }
@@ -214,7 +214,7 @@ function parse(chars: readonly string[], ignoreCase: boolean): Node {
     const known = ESCAPES[char];
     if (known !== undefined) return known;
     if (/[A-Za-z0-9]/.test(char)) throw new RangeError(`the escape "\\${char}" is not supported`);
-    return (candidate) => candidate === char;
+    return fold((candidate) => candidate === char);
   }
 
   function bracket(): Test {
@@ -223,7 +223,8 @@ function parse(chars: readonly string[], ignoreCase: boolean): Node {
     const tests: Test[] = [];
     for (let first = true; first || chars[at] !== ']'; first = false) {
       if (at >= chars.length) throw new RangeError('unmatched "[" in the regular expression');
-      tests.push(bracketItem());
+      // Case is folded before the negation: [^a] excludes both letters.
+      tests.push(fold(bracketItem()));
     }
     at++;
     return (char) => tests.some((test) => test(char)) !== negated;

@@ -1,0 +1,53 @@
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { serveArticlePage } from './support/article.ts';
+import { launchBrowser, openPage } from './support/browser.ts';
+import { TestServer } from './support/server.ts';
+
+let server: TestServer;
+let browser: Browser;
+let article: Awaited<ReturnType<typeof serveArticlePage>>;
+
+beforeAll(async () => {
+  [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
+  article = await serveArticlePage(server.url);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await article?.close();
+  await server?.stop();
+});
+
+test("the article's component, unmodified but for URL and key, sees events and alerts within a second", async () => {
+  const subscribed: string[] = [];
+  const { page, errors, close } = await openPage(browser, article.url, {
+    before: async (page) => {
+      page.on('websocket', (socket) =>
+        socket.on('framereceived', ({ payload }) => {
+          if (/"phx_reply",\{"status":"ok","response":\{"postgres_changes":\[\{/.test(String(payload))) {
+            subscribed.push(String(payload));
+          }
+        }),
+      );
+    },
+  });
+  await expect.poll(() => subscribed.length).toBe(2);
+
+  const posted = performance.now();
+  await server.postOne({ model_version: 'ocr-v1', inference_time_ms: 100, confidence_score: 0.97 });
+  await page.locator('#chart', { hasText: 'ocr-v1: 1 requests' }).waitFor();
+  expect(performance.now() - posted).toBeLessThan(1_000);
+  expect(await page.locator('#stats').textContent()).toBe('1 requests, 100 ms');
+
+  const slow = performance.now();
+  await server.postOne({ model_version: 'ocr-v1', inference_time_ms: 9_000 });
+  await page.locator('#alerts', { hasText: 'warning: Inference latency spike: 9000' }).waitFor();
+  expect(performance.now() - slow).toBeLessThan(1_000);
+
+  await server.insert('system_alerts', { severity: 'critical', alert_type: 'test', message: 'The model is down.' });
+  await page.locator('#alerts', { hasText: 'critical: The model is down.' }).waitFor();
+  expect(await page.title()).toBe('The model is down.');
+  expect(errors).toEqual([]);
+  await close();
+});
