@@ -16,6 +16,9 @@ import { type PostgresSide, startPostgres } from './side/postgres.ts';
 /** Beyond its own window a load needs time to prepare its requests and to hear the last answers. */
 const LOAD_SLACK_MS = 25_000;
 
+/** A paced load that reaches less of its pace than this is reported as not kept up with. */
+const KEPT_PACE = 0.97;
+
 export class Bench {
   readonly plan: Plan;
   readonly postgres: PostgresSide;
@@ -62,18 +65,22 @@ export class Bench {
     if (result.failures > 0) {
       throw new Error(`${what}: ${result.failures} requests failed: ${result.firstFailure}`);
     }
-    this.#count(side.databaseUrl, result.acknowledged);
+    this.expectStored(side.databaseUrl, result.acknowledged);
+    const asked = (load.requestsPerSecond ?? 0) * (load.batchSize ?? 1);
+    if (result.eventsPerSecond < KEPT_PACE * asked)
+      this.log(`  the service did not keep up with ${asked} events/s`);
     return result;
   }
 
   async copy(what: string, load: CopyLoad): Promise<CopyLoadResult> {
     const module = new URL('./load/copy-load.js', import.meta.url);
     const result = await this.#turn<CopyLoad, CopyLoadResult>(what, null, module, load);
-    this.#count(load.databaseUrl, result.acknowledged);
+    this.expectStored(load.databaseUrl, result.acknowledged);
     return result;
   }
 
-  #count(databaseUrl: string, events: number): void {
+  /** Rows that `verify` is to find in a database beside those of the turns. */
+  expectStored(databaseUrl: string, events: number): void {
     this.#acknowledged.set(databaseUrl, (this.#acknowledged.get(databaseUrl) ?? 0) + events);
   }
 

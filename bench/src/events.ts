@@ -134,7 +134,7 @@ function normal(random: () => number): number {
 }
 
 /** mulberry32: 32 bits of state are plenty for a few hundred thousand events. */
-export function mulberry32(seed: number): () => number {
+function mulberry32(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

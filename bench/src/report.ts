@@ -65,6 +65,7 @@ function targetOf(target: Target | null): string {
 
 /** Three significant digits are all that a benchmark's spread leaves meaningful. */
 function short(value: number): string {
+  if (Number.isNaN(value)) return 'no';
   return value >= 1_000
     ? Math.round(Number(value.toPrecision(3))).toLocaleString('en')
     : String(Number(value.toPrecision(3)));

@@ -25,8 +25,8 @@ const INSERT = `
     ($5::text[])[1 + g / 30 % 5]
   FROM generate_series(0, $3::integer - 1) g`;
 
-/** Expects a database that Nowcast has migrated and that no server uses yet. */
-export async function seedHistory(databaseUrl: string): Promise<void> {
+/** Expects a database that Nowcast has migrated and that no server uses yet. Returns the number of events. */
+export async function seedHistory(databaseUrl: string): Promise<number> {
   const nowMs = Date.now();
   const hours = Array.from({ length: EARLIER_HOURS + 1 }, (_, back) => back);
   const work = () =>
@@ -47,6 +47,7 @@ export async function seedHistory(databaseUrl: string): Promise<void> {
     }
     await client.query('VACUUM ANALYZE');
   });
+  return LAST_HOUR_EVENTS + EARLIER_EVENTS;
 }
 
 /** Splits at midnight, because each day has a partition of its own. */

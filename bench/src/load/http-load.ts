@@ -34,7 +34,8 @@ export interface HttpLoadResult extends LatencySummary {
   firstFailure: string | null;
   /** Events acknowledged over the whole run, warm-up included. */
   acknowledged: number;
-  /** Edges of the window and time of the last answer, monotonic ms. */
+  /** Time of the first request, edges of the window and time of the last answer, monotonic ms. */
+  startedAtMs: number;
   openedAtMs: number;
   closedAtMs: number;
   endedAtMs: number;
@@ -57,6 +58,7 @@ class Run {
   #inFlight = 0;
   #phase: 'warm-up' | 'measure' | 'drain' = 'warm-up';
   #acknowledged = 0;
+  #startedAtMs = 0;
   #endedAtMs = 0;
   #failures = 0;
   #firstFailure: string | null = null;
@@ -103,6 +105,7 @@ class Run {
       failures: this.#failures,
       firstFailure: this.#firstFailure,
       acknowledged: this.#acknowledged,
+      startedAtMs: this.#startedAtMs,
       openedAtMs,
       closedAtMs,
       endedAtMs: this.#endedAtMs,
@@ -112,6 +115,7 @@ class Run {
   #start(connections: HttpConnection[]): () => void {
     const { requestsPerSecond } = this.#load;
     const now = monotonicMs();
+    this.#startedAtMs = now;
     if (requestsPerSecond === null) {
       for (const connection of connections) this.#send(connection, now);
       return () => {};

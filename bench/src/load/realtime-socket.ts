@@ -12,6 +12,8 @@ export interface Subscription {
   port: number;
   channel: string;
   table: string;
+  /** INSERT unless it says otherwise. */
+  event?: string;
 }
 
 const READ_BUFFER_BYTES = 64 * 1024;
@@ -125,8 +127,8 @@ export class RealtimeSocket {
     joined(text.includes(REPLY_OK) ? undefined : new Error(`join refused: ${text}`));
   }
 
-  #sendJoin({ channel, table }: Subscription): void {
-    const changes = [{ event: 'INSERT', schema: 'public', table }];
+  #sendJoin({ channel, table, event = 'INSERT' }: Subscription): void {
+    const changes = [{ event, schema: 'public', table }];
     const broadcast = { ack: false, self: false };
     const config = {
       broadcast,

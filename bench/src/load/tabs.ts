@@ -4,6 +4,7 @@
  * queues the rest, so the queue of a tab grows as long as messages come faster than answers.
  */
 import { gunzipSync } from 'node:zlib';
+import type { MetricsCount } from '../side/metrics.ts';
 import { monotonicMs, sleep } from './clock.ts';
 import { HttpConnection } from './http-connection.ts';
 import { RealtimeSocket } from './realtime-socket.ts';
@@ -16,13 +17,7 @@ export interface Tabs {
 }
 
 /** Told when the load has ended: first that it has, then what a tab must show to be right. */
-export type TabsTold = { kind: 'ended'; endedAtMs: number } | { kind: 'expected'; rows: ExpectedRow[] };
-
-export interface ExpectedRow {
-  minute: string;
-  model_version: string;
-  request_count: number;
-}
+export type TabsTold = { kind: 'ended'; endedAtMs: number } | { kind: 'expected'; rows: MetricsCount[] };
 
 export interface TabsResult {
   messages: number;
@@ -39,8 +34,8 @@ const REQUESTS_AT_ONCE = 6;
 const PATH = '/rest/v1/inference_metrics_hourly?select=*&order=minute.desc&limit=60';
 
 serveTask<Tabs, TabsResult>(async (spec, task) => {
-  let expectedRows: (rows: ExpectedRow[]) => void;
-  const expected = new Promise<ExpectedRow[]>((resolve) => {
+  let expectedRows: (rows: MetricsCount[]) => void;
+  const expected = new Promise<MetricsCount[]>((resolve) => {
     expectedRows = resolve;
   });
   const tabs = await Promise.all(Array.from({ length: spec.tabs }, () => Tab.open(spec.port)));
@@ -123,7 +118,7 @@ class Tab {
     this.#kept = [];
   }
 
-  rightAtMs(expected: ExpectedRow[]): number | null {
+  rightAtMs(expected: MetricsCount[]): number | null {
     const right = (this.#kept ?? []).find(({ body }) => shows(body, expected));
     return right?.atMs ?? null;
   }
@@ -157,14 +152,14 @@ class Tab {
   }
 }
 
-function shows(body: string, expected: ExpectedRow[]): boolean {
+function shows(body: string, expected: MetricsCount[]): boolean {
   const bytes = Buffer.from(body, 'latin1');
   const json = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes).toString() : bytes.toString();
-  const rows = JSON.parse(json) as ExpectedRow[];
+  const rows = JSON.parse(json) as MetricsCount[];
   const counts = new Map(rows.map((row) => [keyOf(row), row.request_count]));
   return expected.every((row) => counts.get(keyOf(row)) === row.request_count);
 }
 
-function keyOf(row: ExpectedRow): string {
+function keyOf(row: MetricsCount): string {
   return `${Date.parse(row.minute)} ${row.model_version}`;
 }

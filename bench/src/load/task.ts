@@ -30,7 +30,11 @@ export interface Task<Result> {
 
 /** Starts `module` as a process with `spec`; its result rejects when it fails, dies or exceeds `limitMs`. */
 export function startTask<Spec, Result>(module: URL, spec: Spec, options: TaskOptions): Task<Result> {
-  const child = fork(module, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(module, {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // Structured clone: a NaN stays one.
+    serialization: 'advanced',
+  });
   const ready = deferred<void>();
   const result = deferred<Result>();
   const kill = () => child.kill('SIGKILL');

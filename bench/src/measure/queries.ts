@@ -55,7 +55,7 @@ async function measure(bench: Bench): Promise<Record<string, QueryLoadResult[]> 
   await first.stop();
   const startedAt = performance.now();
   bench.log('  storing five million events ...');
-  await seedHistory(databaseUrl);
+  bench.expectStored(databaseUrl, await seedHistory(databaseUrl));
   bench.log(`  ... took ${Math.round((performance.now() - startedAt) / 1_000)} s`);
   const nowcast = await startNowcast({ databaseUrl }, { inspect: false });
   if (isMissing(nowcast)) return nowcast;

@@ -5,9 +5,9 @@
 
 import type { Bench } from '../bench.ts';
 import type { HttpLoad, HttpLoadResult } from '../load/http-load.ts';
-import type { ExpectedRow, Tabs, TabsResult, TabsTold } from '../load/tabs.ts';
+import type { Tabs, TabsResult, TabsTold } from '../load/tabs.ts';
 import { alone, compare, isMissing, type Row } from '../row.ts';
-import { withClient } from '../side/database.ts';
+import { type MetricsCount, metricsCounts } from '../side/metrics.ts';
 import type { NowcastSide } from '../side/nowcast.ts';
 import { residentBytes } from '../side/process-tree.ts';
 import { alternate, type Measurement, turn } from './measurement.ts';
@@ -91,7 +91,7 @@ async function withTabs(bench: Bench, nowcast: NowcastSide): Promise<WithTabs> {
   await open.ready;
   const posted = await bench.http(`tabs: ${TABS} open`, nowcast, pacedPosts(bench));
   tell({ kind: 'ended', endedAtMs: posted.endedAtMs });
-  tell({ kind: 'expected', rows: await newestMetrics(nowcast.databaseUrl) });
+  tell({ kind: 'expected', rows: await newestMinute(nowcast.databaseUrl) });
   const result = await open.result;
   if (result.firstFailure !== null)
     bench.log(`  ${result.failures} tab requests failed: ${result.firstFailure}`);
@@ -108,19 +108,10 @@ async function withTabs(bench: Bench, nowcast: NowcastSide): Promise<WithTabs> {
   };
 }
 
-/** What the view says now: a tab that shows this is right. */
-async function newestMetrics(databaseUrl: string): Promise<ExpectedRow[]> {
-  const { rows } = await withClient(databaseUrl, (client) =>
-    client.query<{ minute: Date; model_version: string; request_count: string }>(
-      `SELECT minute, model_version, request_count FROM inference_metrics_hourly
-       WHERE minute = (SELECT max(minute) FROM inference_metrics_hourly)`,
-    ),
-  );
-  return rows.map((row) => ({
-    minute: row.minute.toISOString(),
-    model_version: row.model_version,
-    request_count: Number(row.request_count),
-  }));
+/** A tab that shows the newest minute as the view has it is right. */
+async function newestMinute(databaseUrl: string): Promise<MetricsCount[]> {
+  const rows = await metricsCounts(databaseUrl);
+  return rows.filter((row) => row.minute === rows[0]!.minute);
 }
 
 function pacedPosts(bench: Bench): Omit<HttpLoad, 'port'> {

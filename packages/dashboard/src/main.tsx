@@ -1,12 +1,13 @@
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app/App.tsx';
-import { takeKeyFromUrl } from './data/access.ts';
+import { Crash } from './app/Crash.tsx';
 import './style.css';
 
-takeKeyFromUrl();
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
-    <App />
+    <Crash>
+      <App />
+    </Crash>
   </StrictMode>,
 );

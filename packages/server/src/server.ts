@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import cors from '@fastify/cors';
 import fastifyStatic from '@fastify/static';
@@ -31,6 +32,7 @@ import { WriterConnection } from './store/writerConnection.ts';
 const dashboardRoot = fileURLToPath(new URL('../../dashboard/dist/', import.meta.url));
 /** Long `in` filters of supabase-js go into the URL. */
 const maxHeaderBytes = 64 * 1024;
+const maxSettleMs = 2_000;
 
 /**
  * The whole of Nowcast in one process: an event comes in at the top and leaves at the bottom.
@@ -63,6 +65,8 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
         publication.readableColumns(scope, relation).map(({ name }) => name),
       originAllowed: ({ headers }) =>
         !access.open || (isLoopbackHost(headers.host) && isLoopbackOrigin(headers.origin)),
+      // A database that is away must not keep subscribers out: they are served when it is back.
+      settle: () => Promise.race([feed.catchUp(), delay(maxSettleMs, undefined, { ref: false })]),
       onError: (error) => log.error({ err: error }, 'realtime'),
     });
     closers.push(() => hub.close());

@@ -1,36 +1,58 @@
-import { useEffect, useState } from 'react';
-import { keepKey, readKey } from '../data/access.ts';
-import { LiveFeed } from '../data/liveFeed.ts';
-import { LivePage } from '../live/LivePage.tsx';
 import { useCell } from '../data/cell.ts';
+import { readKey } from '../data/access.ts';
+import { Panel } from '../ui/Panel.tsx';
+import { KeyForm } from './KeyForm.tsx';
+import { hrefOf, usePlace } from './router.ts';
+import { Shell } from './Shell.tsx';
+import { signIn, useFeed } from './session.ts';
+import { views } from './views.ts';
 
 export function App() {
-  const [key, setKey] = useState(readKey);
-  const [feed, setFeed] = useState<LiveFeed>();
-  useEffect(() => {
-    const started = new LiveFeed(key);
-    setFeed(started);
-    return () => started.stop();
-  }, [key]);
-  if (feed === undefined) return null;
-  return <Page feed={feed} onKey={(next) => { keepKey(next); setKey(next); }} />;
+  const feed = useFeed();
+  const { path } = usePlace();
+  const { phase } = useCell(feed.connection);
+  const view = views.find((candidate) => candidate.path === path);
+  return (
+    <Shell>
+      {phase === 'denied' ? (
+        <AskForKey />
+      ) : view === undefined ? (
+        <NotFound path={path} />
+      ) : (
+        // Another key is another start: nothing of the old session stays.
+        <view.Page key={feed.id} />
+      )}
+    </Shell>
+  );
 }
 
-function Page({ feed, onKey }: { feed: LiveFeed; onKey: (key: string) => void }) {
-  const { phase } = useCell(feed.connection);
-  if (phase !== 'denied') return <LivePage feed={feed} />;
+function AskForKey() {
+  const first = readKey() === 'local';
   return (
-    <form
-      className="p-8"
-      onSubmit={(event) => {
-        event.preventDefault();
-        onKey(String(new FormData(event.currentTarget).get('key')));
-      }}
-    >
-      <label>
-        This server wants a key: <input name="key" type="password" className="border" required />
-      </label>
-      <button type="submit">Open</button>
-    </form>
+    <Panel title="This server wants a key" state={{ kind: 'live' }} className="mx-auto mt-16 w-full max-w-md">
+      <div className="px-4 pb-4">
+        <KeyForm
+          explanation={
+            first
+              ? 'Whoever runs this server can give you one that may read.'
+              : 'The key that this browser kept is not accepted any more.'
+          }
+          onKey={signIn}
+        />
+      </div>
+    </Panel>
+  );
+}
+
+function NotFound({ path }: { path: string }) {
+  return (
+    <Panel title="Nothing here" state={{ kind: 'live' }} className="mx-auto mt-16 w-full max-w-md">
+      <p className="break-words px-4 pb-4">
+        There is no view at {path}.{' '}
+        <a className="text-accent underline" href={hrefOf({ path: '/' })}>
+          Go to Live
+        </a>
+      </p>
+    </Panel>
   );
 }

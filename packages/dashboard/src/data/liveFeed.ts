@@ -4,31 +4,35 @@ import { type Bucket, readBucket } from './bucket.ts';
 import { Cell } from './cell.ts';
 import { makeClient, reconnectAfterMs } from './client.ts';
 import { type Connection, type ConnectionEvent, initialConnection, step } from './connection.ts';
-import { Minutes, minuteMs } from './minutes.ts';
+import { heldMs, Minutes, minuteMs } from './minutes.ts';
 import { LoadError, loadMetrics, loadNewestEventAt, loadOpenAlerts } from './queries.ts';
 import { ServerClock } from './serverClock.ts';
 import { watchWaking } from './waking.ts';
 
 /** How long a socket has to answer after the machine woke before it counts as dead. */
 const answerMs = 3_000;
-const hourMs = 60 * minuteMs;
 
 export interface LiveData {
   readonly minutes: readonly Bucket[];
   readonly alerts: readonly Alert[];
   /** Server time; null before the first event ever, undefined before it is known. */
   readonly newestEventAt: number | null | undefined;
+  /** Counts the requests that came while the page watched, so that "something came" is one comparison. */
+  readonly arrived: number;
   /** Counts catch-ups: what else was loaded before the current one may lack something. */
   readonly epoch: number;
 }
 
-const nothing: LiveData = { minutes: [], alerts: [], newestEventAt: undefined, epoch: 0 };
+const nothing: LiveData = { minutes: [], alerts: [], newestEventAt: undefined, arrived: 0, epoch: 0 };
+
+let feeds = 0;
 
 /**
  * The last hour, live: subscribe first, then load, then merge what came meanwhile. After that everything is pushed
  * and no HTTP request is made; whenever something may have been missed, it loads once more.
  */
 export class LiveFeed {
+  readonly id = ++feeds;
   readonly clock = new ServerClock();
   readonly connection = new Cell<Connection>(initialConnection);
   readonly data = new Cell<LiveData>(nothing);
@@ -40,6 +44,7 @@ export class LiveFeed {
   #loading: { readonly minutes: Minutes; readonly alerts: Map<number, Alert> } | undefined;
   #alerts = new Map<number, Alert>();
   #newestEventAt: number | null | undefined;
+  #arrived = 0;
   #epoch = 0;
   #channel: RealtimeChannel | undefined;
   #frame: number | undefined;
@@ -129,7 +134,7 @@ export class LiveFeed {
     this.#loading = next;
     try {
       const [buckets, alerts, newestEventAt] = await Promise.all([
-        loadMetrics(this.client, { since: this.clock.now() - hourMs, stepSeconds: 60 }),
+        loadMetrics(this.client, { since: this.clock.now() - heldMs, stepSeconds: 60 }),
         loadOpenAlerts(this.client),
         loadNewestEventAt(this.client, this.clock.now()),
       ]);
@@ -155,9 +160,10 @@ export class LiveFeed {
   #takePulse(row: Bucket): void {
     this.clock.observe(row.updatedAt);
     this.#loading?.minutes.merge(row);
-    const isNew = this.#minutes.merge(row);
+    const brought = this.#minutes.merge(row);
     // The pulse is written right after the events; late ones belong to their own minute.
-    if (isNew && this.#epoch > 0) {
+    if (brought > 0 && this.#epoch > 0) {
+      this.#arrived += brought;
       this.#newestEventAt = later(this.#newestEventAt, Math.min(row.updatedAt, row.start + minuteMs - 1));
     }
     this.#publishSoon();
@@ -183,6 +189,7 @@ export class LiveFeed {
       minutes: this.#minutes.rows(),
       alerts: inOrder(this.#alerts.values()),
       newestEventAt: this.#newestEventAt,
+      arrived: this.#arrived,
       epoch: this.#epoch,
     });
   }

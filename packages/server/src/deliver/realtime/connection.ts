@@ -15,7 +15,15 @@ import type { RealtimeLimits } from './limits.ts';
 import { type Backlog, Outbox } from './outbox.ts';
 import type { Segment } from './segment.ts';
 import { TEXT, webSocketFrame } from './websocket-frame.ts';
-import { type Broadcast, decodeBinary, decodeText, encodeText, type Outbound, type Vsn } from './wire.ts';
+import {
+  type Broadcast,
+  decodeBinary,
+  decodeText,
+  encodeText,
+  type Inbound,
+  type Outbound,
+  type Vsn,
+} from './wire.ts';
 
 /** What a connection asks of the hub. */
 export interface ConnectionHost {
@@ -26,6 +34,8 @@ export interface ConnectionHost {
   /** undefined: the key is not (or no longer) valid. */
   scopeOf(key: string | undefined): Scope | undefined;
   prepareJoin(join: JoinRequest): Prepared;
+  /** Resolves when everything committed so far has been published; undefined where nothing needs to be waited for. */
+  settle(): Promise<void> | undefined;
   register(connection: Connection, channel: Registration): void;
   unregister(connection: Connection, channel: Registration): void;
   broadcast(from: Connection, topic: string, broadcast: Broadcast, toSelf: boolean): void;
@@ -35,6 +45,11 @@ export interface ConnectionHost {
 
 /** A peer that sends but does not read its answers is read no further until it does. */
 const MAX_UNSENT_CONTROL_BYTES = 256 * 1024;
+
+interface Held {
+  readonly message: Inbound;
+  readonly bytes: number;
+}
 
 export class Connection {
   readonly vsn: Vsn;
@@ -46,6 +61,8 @@ export class Connection {
   #lastMessageAt: number;
   #lastPingAt: number;
   #awaitsPong = false;
+  /** Messages in their order behind a join that waits to be settled; undefined while none does. */
+  #held: Held[] | undefined;
 
   constructor(
     client: {
@@ -142,11 +159,42 @@ export class Connection {
     try {
       const bytes = data as Buffer;
       const message = isBinary ? decodeBinary(bytes) : decodeText(this.vsn, bytes.toString());
-      if (message !== undefined) this.#channels.receive(message, bytes.length);
+      if (message !== undefined) this.#receive({ message, bytes: bytes.length });
     } catch (cause) {
-      this.#host.onError(new Error('a realtime message could not be handled', { cause }));
-      this.close(1011, 'internal error');
+      this.#fail(cause);
     }
+  }
+
+  /**
+   * A subscription begins at its join: what was committed before it is published to the others first, and reaches
+   * this one by its first reading. Messages behind the join wait for it, since their order matters.
+   */
+  #receive(held: Held): void {
+    if (this.#held !== undefined) {
+      this.#held.push(held);
+      return;
+    }
+    const settled = held.message.event === 'phx_join' ? this.#host.settle() : undefined;
+    if (settled === undefined) {
+      this.#channels.receive(held.message, held.bytes);
+      return;
+    }
+    this.#held = [];
+    this.#webSocket.pause();
+    settled
+      .then(() => {
+        const behind = this.#held!;
+        this.#held = undefined;
+        if (this.#isOpen) this.#channels.receive(held.message, held.bytes);
+        for (const next of behind) if (this.#isOpen) this.#receive(next);
+        if (this.#held === undefined && this.#webSocket.isPaused) this.#webSocket.resume();
+      })
+      .catch((cause: unknown) => this.#fail(cause));
+  }
+
+  #fail(cause: unknown): void {
+    this.#host.onError(new Error('a realtime message could not be handled', { cause }));
+    this.close(1011, 'internal error');
   }
 
   #sendControl(message: Outbound): void {

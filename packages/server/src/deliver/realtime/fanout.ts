@@ -36,6 +36,7 @@ export class FanOut {
   readonly #options: FanOutOptions;
   #pending: Entry[] = [];
   #scheduled: NodeJS.Immediate | undefined;
+  #waiting: { readonly last: Entry; readonly resolve: () => void }[] = [];
 
   constructor(options: FanOutOptions) {
     this.#options = options;
@@ -57,6 +58,13 @@ export class FanOut {
     if (this.#options.audience.channelCount(gap.table) === 0) return;
     this.#pending.push({ gap });
     this.#schedule();
+  }
+
+  /** Resolves when everything published before the call has been handed on. */
+  drained(): Promise<void> {
+    const last = this.#pending.at(-1);
+    if (last === undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ last, resolve }));
   }
 
   /** Sends everything that waits, now. */
@@ -94,6 +102,11 @@ export class FanOut {
       for (const member of group.members) member.deliver(segments);
     }
     this.#options.afterSlice();
+    this.#waiting = this.#waiting.filter(({ last, resolve }) => {
+      if (this.#pending.includes(last)) return true;
+      resolve();
+      return false;
+    });
   }
 
   #takeSlice(): readonly Entry[] {

@@ -42,6 +42,8 @@ export interface RealtimeDeps {
   readableColumns(scope: Scope, relation: Relation): readonly string[] | undefined;
   originAllowed(request: IncomingMessage): boolean;
   readonly limits?: Partial<RealtimeLimits>;
+  /** Resolves when everything committed before the call has been published; a join waits for it. */
+  settle?(): Promise<void>;
   /** What went wrong inside without a caller to tell; by default a process warning. */
   onError?(error: Error): void;
 }
@@ -156,6 +158,7 @@ class Hub implements RealtimeHub {
       now: () => performance.now(),
       scopeOf: (candidate) => this.#deps.scopeOf(candidate, request),
       prepareJoin: (join) => this.#prepareJoin(join),
+      settle: () => this.#deps.settle?.().then(() => this.#fanOut.drained()),
       register: (connection, channel) => this.#register(connection, channel),
       unregister: (connection, channel) => this.#unregister(connection, channel),
       broadcast: (from, topic, broadcast, toSelf) => this.#broadcast(from, topic, broadcast, toSelf),

@@ -1,0 +1,30 @@
+import { useCell } from '../data/cell.ts';
+import type { Phase } from '../data/connection.ts';
+import { useFeed } from './session.ts';
+
+const words: Record<Phase, { readonly text: string; readonly colour: string }> = {
+  connecting: { text: 'Connecting', colour: 'text-unknown' },
+  catchingUp: { text: 'Catching up', colour: 'text-unknown' },
+  live: { text: 'Live', colour: 'text-good' },
+  doubtful: { text: 'Checking', colour: 'text-unknown' },
+  reconnecting: { text: 'Reconnecting', colour: 'text-warning' },
+  offline: { text: 'Offline', colour: 'text-warning' },
+  denied: { text: 'Key needed', colour: 'text-warning' },
+};
+
+/** What is known about the connection, in a word. */
+export function ConnectionBadge() {
+  const { phase } = useCell(useFeed().connection);
+  const { text, colour } = words[phase];
+  return (
+    <span data-connection={phase} className="inline-flex items-center gap-2 px-2 text-small">
+      <span className={`relative flex size-2 ${colour}`}>
+        {phase === 'live' && (
+          <span className="absolute inline-flex size-full rounded-full bg-current opacity-40 motion-safe:animate-ping" />
+        )}
+        <span className="relative inline-flex size-2 rounded-full bg-current" />
+      </span>
+      {text}
+    </span>
+  );
+}

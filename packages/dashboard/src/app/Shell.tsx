@@ -1,0 +1,76 @@
+import { type ReactNode, useCallback, useState } from 'react';
+import icon from '../icon.svg';
+import { Button } from '../ui/Button.tsx';
+import { ConnectionBadge } from './ConnectionBadge.tsx';
+import { ShortcutsDialog } from './ShortcutsDialog.tsx';
+import { go, hrefOf, usePlace } from './router.ts';
+import { useShortcut } from './shortcuts.ts';
+import { ThemeButton } from './ThemeButton.tsx';
+import { nextTheme } from './theme.ts';
+import { views } from './views.ts';
+
+/** What stands around every view. */
+export function Shell({ children }: { children: ReactNode }) {
+  const { path } = usePlace();
+  const [helpOpen, setHelpOpen] = useState(false);
+  useShortcut(
+    'help',
+    useCallback(() => setHelpOpen((open) => !open), []),
+  );
+  useShortcut('theme', nextTheme);
+  return (
+    <div className="min-h-dvh">
+      <a
+        href="#content"
+        className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded-md focus:bg-surface focus:px-3 focus:py-2"
+      >
+        Skip to the content
+      </a>
+      <header className="sticky top-0 z-30 border-line border-b bg-canvas/90 backdrop-blur">
+        <div className="mx-auto flex h-12 max-w-[100rem] items-center gap-4 px-4 sm:px-6">
+          <span className="flex items-center gap-2 font-semibold">
+            <img src={icon} alt="" className="size-6" />
+            Nowcast
+          </span>
+          <nav aria-label="Views">
+            <ul className="flex gap-1">
+              {views.map((view) => (
+                <li key={view.path}>
+                  <a
+                    href={hrefOf({ path: view.path })}
+                    aria-current={view.path === path ? 'page' : undefined}
+                    onClick={(event) => {
+                      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+                      event.preventDefault();
+                      go({ path: view.path });
+                    }}
+                    className="rounded-md px-2.5 py-1 font-medium text-muted text-small hover:text-text aria-[current]:bg-raised aria-[current]:text-text"
+                  >
+                    {view.title}
+                  </a>
+                </li>
+              ))}
+            </ul>
+          </nav>
+          <div className="ml-auto flex items-center gap-1">
+            <ConnectionBadge />
+            <ThemeButton />
+            <Button
+              kind="quiet"
+              className="max-sm:hidden"
+              aria-label="Keyboard shortcuts"
+              title="Keyboard shortcuts (?)"
+              onClick={() => setHelpOpen(true)}
+            >
+              ?
+            </Button>
+          </div>
+        </div>
+      </header>
+      <main id="content" tabIndex={-1} className="mx-auto max-w-[100rem] px-4 pt-6 pb-16 outline-none sm:px-6">
+        {children}
+      </main>
+      <ShortcutsDialog open={helpOpen} onClose={() => setHelpOpen(false)} />
+    </div>
+  );
+}

@@ -1,0 +1,12 @@
+import type { ComponentType } from 'react';
+import { LivePage } from '../live/LivePage.tsx';
+
+export interface View {
+  readonly path: string;
+  /** In the navigation and the window's title. */
+  readonly title: string;
+  readonly Page: ComponentType;
+}
+
+/** A view is one line here. Those that are not needed at once are loaded when they are opened: use React.lazy. */
+export const views: readonly View[] = [{ path: '/', title: 'Live', Page: LivePage }];

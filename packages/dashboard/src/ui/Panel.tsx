@@ -1,0 +1,84 @@
+import { type ReactNode, useId } from 'react';
+import { timeWithSeconds } from '../data/format.ts';
+import { Button } from './Button.tsx';
+import type { PanelState } from './panelState.ts';
+
+export interface PanelProps {
+  readonly title: string;
+  /** The window and unit of what is shown. */
+  readonly caption?: string;
+  readonly state: PanelState;
+  readonly empty?: ReactNode;
+  readonly actions?: ReactNode;
+  readonly onRetry?: (() => void) | undefined;
+  readonly className?: string;
+  /** Space that the body takes in every state, so that nothing jumps when data come. */
+  readonly bodyClassName?: string;
+  readonly children: ReactNode;
+}
+
+/** A titled piece of the page, in one of the states that DESIGN.md lists. */
+export function Panel(props: PanelProps) {
+  const { title, caption, state, empty, actions, onRetry, className = '', bodyClassName = '', children } = props;
+  const id = useId();
+  const dimmed = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
+  return (
+    <section
+      aria-labelledby={id}
+      data-panel={title}
+      data-state={state.kind}
+      className={`flex min-w-0 flex-col rounded-panel border border-line bg-surface ${className}`}
+    >
+      <header className="flex flex-wrap items-center gap-x-3 gap-y-1 px-4 pt-3 pb-2">
+        <h2 id={id} className="font-semibold text-body">
+          {title}
+        </h2>
+        {caption !== undefined && <span className="text-caption text-muted">{caption}</span>}
+        <StateNote state={state} />
+        {actions !== undefined && <div className="ml-auto flex items-center gap-1">{actions}</div>}
+      </header>
+      <div className={`relative min-w-0 flex-1 ${bodyClassName}`}>
+        {state.kind === 'loading' && <Skeleton />}
+        {state.kind === 'empty' && <Note>{empty ?? 'Nothing in this window.'}</Note>}
+        {state.kind === 'error' && (
+          <div className="flex flex-wrap items-center gap-3 px-4 pb-3 text-bad text-small">
+            <span>Could not load: {state.message} Trying again.</span>
+            {onRetry !== undefined && <Button onClick={onRetry}>Try now</Button>}
+          </div>
+        )}
+        {(state.kind === 'live' || dimmed) && (
+          <div className={`h-full transition-opacity ${dimmed ? 'opacity-60' : ''}`}>{children}</div>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function StateNote({ state }: { state: PanelState }) {
+  const text = noteOf(state);
+  if (text === undefined) return null;
+  return (
+    <span className="rounded-full bg-unknown-soft px-2 text-caption text-unknown" data-note>
+      {text}
+    </span>
+  );
+}
+
+function noteOf(state: PanelState): string | undefined {
+  if (state.kind === 'stale') return 'Catching up';
+  if (state.kind !== 'disconnected') return undefined;
+  return state.asOf === undefined ? 'Disconnected' : `Disconnected: as of ${timeWithSeconds(state.asOf)}`;
+}
+
+function Note({ children }: { children: ReactNode }) {
+  return <div className="px-4 pb-4 text-muted text-small">{children}</div>;
+}
+
+function Skeleton() {
+  return (
+    <div className="px-4 pb-4" role="presentation">
+      <span className="sr-only">Loading</span>
+      <div className="h-16 w-full rounded-md bg-raised motion-safe:animate-pulse" />
+    </div>
+  );
+}

@@ -1,0 +1,29 @@
+import type { Connection } from '../data/connection.ts';
+import type { LoadError } from '../data/queries.ts';
+
+/** Each panel is in one of these at any time, says which, and never shows old figures as new ones. */
+export type PanelState =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'live' }
+  /** Connected again or awake again; what was missed is being loaded. */
+  | { readonly kind: 'stale'; readonly asOf: number | undefined }
+  | { readonly kind: 'disconnected'; readonly asOf: number | undefined }
+  | { readonly kind: 'error'; readonly message: string };
+
+export interface PanelFacts {
+  readonly connection: Connection;
+  readonly loaded: boolean;
+  readonly failure: LoadError | undefined;
+  readonly empty: boolean;
+}
+
+export function panelState({ connection, loaded, failure, empty }: PanelFacts): PanelState {
+  const { phase, currentUntil } = connection;
+  const gone = phase === 'reconnecting' || phase === 'offline' || phase === 'denied';
+  if (gone && loaded) return { kind: 'disconnected', asOf: currentUntil };
+  if (failure !== undefined) return { kind: 'error', message: failure.message };
+  if (!loaded) return gone ? { kind: 'disconnected', asOf: undefined } : { kind: 'loading' };
+  if (phase !== 'live') return { kind: 'stale', asOf: currentUntil };
+  return { kind: empty ? 'empty' : 'live' };
+}

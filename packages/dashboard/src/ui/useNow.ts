@@ -1,0 +1,18 @@
+import { useEffect, useState } from 'react';
+import type { ServerClock } from '../data/serverClock.ts';
+
+/** The server's time, ticking. Rounded down to `stepMs`, so that whoever shows minutes renders once a minute. */
+export function useNow(clock: ServerClock, stepMs = 1_000): number {
+  const [now, setNow] = useState(() => floor(clock.now(), stepMs));
+  useEffect(() => {
+    const tick = () => setNow(floor(clock.now(), stepMs));
+    tick();
+    const timer = setInterval(tick, Math.min(stepMs, 1_000));
+    return () => clearInterval(timer);
+  }, [clock, stepMs]);
+  return now;
+}
+
+function floor(at: number, stepMs: number): number {
+  return Math.floor(at / stepMs) * stepMs;
+}
