@@ -30,6 +30,11 @@ export class Access {
     return scope;
   }
 
+  /** Names a caller for batch ids: they are scoped by key, and a key is never stored as it is. */
+  senderOf(key: string | undefined): string {
+    return this.open || key === undefined ? '' : sha256(key).toString('base64url').slice(0, 22);
+  }
+
   #add(key: string | undefined, scope: KeyScope): void {
     if (key !== undefined) this.#keys.push({ hash: sha256(key), scope });
   }

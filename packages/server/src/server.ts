@@ -107,7 +107,7 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
 
     // Ingest: the doors.
     const intake = new Intake(writer, new IdPool(pool), partitions, settings.hotDays);
-    registerIngest(app, { intake, log });
+    registerIngest(app, { intake, log, senderOf: ({ headers }) => access.senderOf(keyOf(headers)) });
     registerRest(app, {
       pool,
       catalog,

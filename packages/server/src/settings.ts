@@ -29,7 +29,7 @@ export type Settings = {
   logLevel: LogLevel;
 };
 
-export type LogLevel = (typeof LOG_LEVELS)[number];
+type LogLevel = (typeof LOG_LEVELS)[number];
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 type Setting<Value> = {
@@ -199,7 +199,7 @@ export function settingsHelp(): string {
   return ['Settings (environment variables):', ...lines].join('\n');
 }
 
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -170,6 +171,73 @@ describe('POST /telemetry/inference/batch', () => {
       rejected: 0,
     });
     expect((await server.post('/telemetry/inference/batch', new Array(10_001).fill(0))).status).toBe(413);
+  });
+});
+
+describe('every door', () => {
+  const lines = (model: string) =>
+    [1, 2, 3].map((ms) => JSON.stringify({ model_version: model, inference_time_ms: ms })).join('\n');
+
+  test.each([['application/x-ndjson'], ['application/json'], ['text/plain']])(
+    'takes NDJSON sent as %s',
+    async (contentType) => {
+      const model = `ndjson ${contentType}`;
+      const body = `${lines(model)}\n\n`;
+      const answer = await server.post('/telemetry/inference/batch', body, { 'content-type': contentType });
+      expect(answer.body).toMatchObject({ accepted: 3, rejected: 0 });
+    },
+  );
+
+  test('names the line of NDJSON that is no JSON and stores the others', async () => {
+    const body = `${lines('ndjson broken')}\n{"model_version":\n${lines('ndjson broken')}`;
+    const answer = await server.post('/telemetry/inference/batch', body, {
+      'content-type': 'application/x-ndjson',
+    });
+    expect(answer.body).toMatchObject({ accepted: 6, rejected: 1 });
+    expect(answer.body.errors[0]).toMatchObject({
+      index: 3,
+      message: expect.stringContaining('must be JSON'),
+    });
+  });
+
+  test.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+  ])('takes %s', async (encoding, compress) => {
+    const headers = { 'content-encoding': encoding };
+    const single = compress(JSON.stringify({ ...articleEvent, model_version: `${encoding} single` }));
+    expect((await server.post('/telemetry/inference', single, headers)).body).toEqual({ status: 'logged' });
+    const batch = compress(JSON.stringify([{ ...articleEvent, model_version: `${encoding} batch` }]));
+    expect((await server.post('/telemetry/inference/batch', batch, headers)).body).toMatchObject({
+      accepted: 1,
+    });
+  });
+
+  test('refuses what is compressed too well, wrongly or in an unknown way', async () => {
+    const bomb = gzipSync(Buffer.alloc(200 * 1024 * 1024, ' '));
+    const refused = await server.post('/telemetry/inference/batch', bomb, { 'content-encoding': 'gzip' });
+    expect(refused).toMatchObject({ status: 413, body: { error: 'body_too_large' } });
+    const plain = await server.post('/telemetry/inference', '{}', { 'content-encoding': 'gzip' });
+    expect(plain).toMatchObject({ status: 400, body: { error: 'invalid_encoding' } });
+    const odd = await server.post('/telemetry/inference', '{}', { 'content-encoding': 'zip' });
+    expect(odd).toMatchObject({ status: 415, body: { error: 'unsupported_encoding' } });
+  });
+
+  test('stores a repeated batch once and gives the first answer again', async () => {
+    const events = [{ model_version: 'repeated', inference_time_ms: 1 }, { model_version: 'repeated' }];
+    const first = await server.post('/telemetry/inference/batch', { events, batch_id: 'batch-1' });
+    expect(first.body).toMatchObject({ accepted: 1, rejected: 1, duplicate: false });
+    const again = await server.post('/telemetry/inference/batch', { events, batch_id: 'batch-1' });
+    expect(again).toEqual({ status: 200, body: { ...first.body, duplicate: true } });
+    const headers = { 'idempotency-key': 'single-1' };
+    const event = { model_version: 'repeated', inference_time_ms: 2 };
+    expect((await server.post('/telemetry/inference', event, headers)).body).toEqual({ status: 'logged' });
+    expect((await server.post('/telemetry/inference', event, headers)).body).toEqual({
+      status: 'logged',
+      duplicate: true,
+    });
+    expect(await stored('repeated')).toHaveLength(2);
   });
 });
 

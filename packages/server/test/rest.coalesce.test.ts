@@ -155,20 +155,20 @@ it('the limiter runs so many at once, the next in order, and refuses the rest', 
 });
 
 describe('a slow read', () => {
+  const SETUP = `create table public.probe_rows (n int);
+       create table public.probe_pair as select n from generate_series(1, 2) n;
+       create function public.probe_twice(n int) returns int language sql immutable as $$ select 2 * n $$;
+       create function public.probe_slow(which int default 0) returns bigint language sql stable as
+         $$ select pg_advisory_xact_lock_shared(4711); select count(*) from public.probe_rows $$;`;
   let server: RestServer;
   beforeAll(async () => {
-    server = await startRest(
-      `create table public.probe_rows (n int);
-       create function public.probe_slow(which int default 0) returns bigint language sql stable as
-         $$ select pg_advisory_xact_lock_shared(4711); select count(*) from public.probe_rows $$;`,
-      { readLimits: { maxKeys: 1, minIntervalMs: 0 } },
-    );
+    server = await startRest(SETUP, { readLimits: { minIntervalMs: 0 } });
   });
   afterAll(() => server.close());
 
   /** Holds the lock that probe_slow needs until released. */
-  async function hold() {
-    const holder = await server.pool.connect();
+  async function hold(of = server) {
+    const holder = await of.pool.connect();
     await holder.query('select pg_advisory_lock(4711)');
     return {
       async untilBlocked() {
@@ -194,16 +194,41 @@ describe('a slow read', () => {
     for (const response of await Promise.all(late)) expect(await response.json()).toBe(1);
   });
 
+  it('is shared only by requests that are alike in everything', async () => {
+    const read = (path: string, init?: RequestInit) => server.fetch(`/rest/v1/${path}`, init);
+    const accept = (type: string) => ({ headers: { accept: type } });
+    const call = (body: string) => ({ method: 'POST', body });
+    const asked = [
+      read('probe_pair?select=n&order=n'),
+      read('probe_pair?select=n&order=n.desc'),
+      read('probe_pair?select=n&order=n', accept('text/csv')),
+      read('probe_pair?select=n&order=n', { headers: { range: '1-1' } }),
+      read('probe_pair?select=n&order=n', { headers: { apikey: 'anon-key' } }),
+      read('rpc/probe_twice', call('{"n": 2}')),
+      read('rpc/probe_twice', call('{"n": 3}')),
+      read('probe_pair?select=n&order=n', { headers: { prefer: 'count=exact' } }).then(async (response) => {
+        await response.text();
+        return new Response(response.headers.get('content-range'));
+      }),
+    ];
+    const answers = await Promise.all(asked.map(async (response) => (await response).text()));
+    const both = '[{"n":1}, \n {"n":2}]';
+    const reversed = '[{"n":2}, \n {"n":1}]';
+    expect(answers).toEqual([both, reversed, 'n\n1\n2', '[{"n":2}]', both, '4', '6', '0-1/2']);
+  });
+
   it('makes the door answer 503 with Retry-After when its bounds are reached', async () => {
-    const lock = await hold();
-    const slow = server.fetch('/rest/v1/rpc/probe_slow?which=1');
+    const tight = await startRest(SETUP, { readLimits: { maxKeys: 1 } });
+    const lock = await hold(tight);
+    const slow = tight.fetch('/rest/v1/rpc/probe_slow?which=1');
     await lock.untilBlocked();
-    const refused = await server.fetch('/rest/v1/rpc/probe_slow?which=2');
+    const refused = await tight.fetch('/rest/v1/rpc/probe_slow?which=2');
     expect(refused.status).toBe(503);
     expect(refused.headers.get('retry-after')).toBe('1');
     expect(await refused.json()).toMatchObject({ code: 'PGRST003' });
     await lock.release();
     expect((await slow).status).toBe(200);
+    await tight.close();
   });
 
   it('is told apart when the database goes away under it', async () => {

@@ -47,6 +47,7 @@ export class Intake {
    * Stores the good events and names the bad ones. Resolves when the good ones are committed.
    *
    * @param answer what a repeat of the batch will be answered
+   * @param unreadable by index: events that could not even be read, and why
    * @throws OverloadedError nothing was stored
    * @throws RefusedRowsError PostgreSQL refused the rows
    */
@@ -54,6 +55,7 @@ export class Intake {
     inputs: readonly unknown[],
     batch?: BatchId,
     answer?: (accepted: number, rejected: readonly RejectedEvent[]) => unknown,
+    unreadable?: ReadonlyMap<number, string>,
   ): Promise<IntakeResult> {
     const limits = this.#limits();
     if (!this.#ids.has(inputs.length)) await this.#ids.reserve(inputs.length);
@@ -62,6 +64,11 @@ export class Intake {
     let warnings: string[] | undefined;
     let copyText = '';
     for (let index = 0; index < inputs.length; index += 1) {
+      const unread = unreadable?.get(index);
+      if (unread !== undefined) {
+        rejected.push({ index, field: '', message: unread });
+        continue;
+      }
       const validation = validateEvent(inputs[index], limits);
       if (validation.error !== undefined) {
         rejected.push({ index, ...validation.error });

@@ -1,22 +1,27 @@
-import { isUtf8 } from 'node:buffer';
 import { openApi } from '@nowcast/protocol';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { OverloadedError, RefusedRowsError } from '../store/request.ts';
-import { describeKind, HttpError } from './httpError.ts';
+import { type BatchId, OverloadedError, RefusedRowsError } from '../store/request.ts';
+import { checkBatchId, decompress, parseBatch, parseJson } from './body.ts';
+import { HttpError } from './httpError.ts';
 import type { Intake, RejectedEvent } from './intake.ts';
 
+/** As sent, compressed or not. */
 const maxSingleBodyBytes = 1024 * 1024;
 const maxBatchBodyBytes = 16 * 1024 * 1024;
+/** Ten thousand events of the article's kind have 3 MB. */
+const maxDecompressedBytes = 32 * 1024 * 1024;
 const maxBatchEvents = 10_000;
 
 export interface IngestDependencies {
   readonly intake: Intake;
+  /** Names who sends: batch ids are scoped by it. */
+  readonly senderOf: (request: FastifyRequest) => string;
   readonly log: Logger;
 }
 
 /** The article's route and its batch form. */
-export function registerIngest(app: FastifyInstance, { intake, log }: IngestDependencies): void {
+export function registerIngest(app: FastifyInstance, { intake, senderOf, log }: IngestDependencies): void {
   app.register(async (door) => {
     door.removeAllContentTypeParsers();
     // Everything is taken as bytes and parsed here, so that a wrong encoding or syntax gets our own sentence. A
@@ -25,10 +30,23 @@ export function registerIngest(app: FastifyInstance, { intake, log }: IngestDepe
     door.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
 
     door.post('/telemetry/inference', { bodyLimit: maxSingleBodyBytes }, async (request, reply) => {
-      const body = parseJson(request.body);
-      const { rejected, warnings } = await intake.take([body]);
+      const { headers } = request;
+      const encoding = headers['content-encoding'];
+      // The common case does not wait for a decompressor that has nothing to do.
+      const body =
+        encoding === undefined && Buffer.isBuffer(request.body) && request.body.length > 0
+          ? request.body
+          : await decompress(request.body, encoding, maxSingleBodyBytes);
+      const { rejected, warnings, outcome } = await intake.take(
+        [parseJson(body)],
+        batchIdOf(request),
+        () => ({
+          status: 'logged',
+        }),
+      );
       const refused = rejected[0];
       if (refused !== undefined) throw new HttpError(400, 'invalid_event', refused.message, refused.field);
+      if (outcome.kind === 'duplicate') return { ...(outcome.answer as object), duplicate: true };
       if (warnings.length > 0) return { status: 'logged', warnings };
       // The common answer is made once.
       reply.header('content-type', 'application/json; charset=utf-8');
@@ -36,66 +54,39 @@ export function registerIngest(app: FastifyInstance, { intake, log }: IngestDepe
     });
 
     door.post('/telemetry/inference/batch', { bodyLimit: maxBatchBodyBytes }, async (request) => {
-      const length = Number(request.headers['content-length'] ?? 0);
-      intake.assertRoomFor(Number.isFinite(length) ? length : 0);
-      const events = eventsOf(parseJson(request.body));
-      if (events.length > maxBatchEvents) {
-        throw new HttpError(
-          413,
-          'too_many_events',
-          `a batch may hold ${maxBatchEvents} events, got ${events.length}`,
-        );
+      const { headers } = request;
+      intake.assertRoomFor(Number(headers['content-length'] ?? 0) || 0);
+      const body = await decompress(request.body, headers['content-encoding'], maxDecompressedBytes);
+      const batch = parseBatch(body, headers['content-type']);
+      if (batch.events.length > maxBatchEvents) {
+        const got = batch.events.length;
+        throw new HttpError(413, 'too_many_events', `a batch may hold ${maxBatchEvents} events, got ${got}`);
       }
-      const { accepted, rejected, warnings } = await intake.take(events);
-      return batchAnswer(accepted, rejected, warnings);
+      const named = batchIdOf(request, batch.batchId);
+      const { accepted, rejected, warnings, outcome } = await intake.take(
+        batch.events,
+        named,
+        (count, refused) => batchAnswer(count, refused),
+        batch.unreadable,
+      );
+      if (outcome.kind === 'duplicate') return { ...(outcome.answer as object), duplicate: true };
+      return { ...batchAnswer(accepted, rejected), ...(warnings.length > 0 ? { warnings } : {}) };
     });
   });
 
   app.get('/openapi.json', async (request) => openApi(`${request.protocol}://${request.host}`));
+
+  function batchIdOf(request: FastifyRequest, inBody?: string): BatchId | undefined {
+    const header = request.headers['idempotency-key'];
+    if (header === undefined && inBody === undefined) return undefined;
+    return { sender: senderOf(request), id: inBody ?? checkBatchId(header, 'Idempotency-Key')! };
+  }
 }
 
 const logged = '{"status":"logged"}';
 
-function batchAnswer(accepted: number, rejected: readonly RejectedEvent[], warnings: readonly string[]) {
-  return {
-    status: 'logged',
-    accepted,
-    rejected: rejected.length,
-    duplicate: false,
-    errors: rejected,
-    ...(warnings.length > 0 ? { warnings } : {}),
-  };
-}
-
-function eventsOf(body: unknown): readonly unknown[] {
-  if (Array.isArray(body)) return body;
-  if (typeof body === 'object' && body !== null && 'events' in body) {
-    if (Array.isArray(body.events)) return body.events;
-    throw new HttpError(
-      400,
-      'invalid_batch',
-      `events must be an array, got ${describeKind(body.events)}`,
-      'events',
-    );
-  }
-  throw new HttpError(
-    400,
-    'invalid_batch',
-    `a batch must be a JSON array of events or an object with an array "events", got ${describeKind(body)}`,
-    'events',
-  );
-}
-
-function parseJson(body: unknown): unknown {
-  if (!Buffer.isBuffer(body) || body.length === 0) {
-    throw new HttpError(400, 'invalid_json', 'the body must be JSON, got an empty body');
-  }
-  if (!isUtf8(body)) throw new HttpError(400, 'invalid_utf8', 'the body must be valid UTF-8');
-  try {
-    return JSON.parse(body.toString('utf8'));
-  } catch (error) {
-    throw new HttpError(400, 'invalid_json', `the body must be JSON: ${(error as Error).message}`);
-  }
+function batchAnswer(accepted: number, rejected: readonly RejectedEvent[]) {
+  return { status: 'logged', accepted, rejected: rejected.length, duplicate: false, errors: rejected };
 }
 
 function answerError(error: unknown, reply: FastifyReply, log: Logger): FastifyReply {

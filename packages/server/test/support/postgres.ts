@@ -49,7 +49,7 @@ export async function createEmptyDatabase(): Promise<TestDatabase> {
 }
 
 /** A PostgreSQL in a temporary directory with the migrated template database; `stop()` removes it. */
-export async function startTestPostgres(): Promise<{ url: string; stop(): Promise<void> }> {
+async function startTestPostgres(): Promise<{ url: string; stop(): Promise<void> }> {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'nowcast-test-'));
   const embedded: EmbeddedPostgres = await startEmbedded({
     dataDir,

@@ -1,0 +1,135 @@
+import { isUtf8 } from 'node:buffer';
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import { describeKind, HttpError } from './httpError.ts';
+
+/** What a batch holds: its events, the lines of NDJSON that are no JSON, and the id that its sender gave it. */
+export interface Batch {
+  readonly events: readonly unknown[];
+  /** By index of the event: why its line could not be read. */
+  readonly unreadable: ReadonlyMap<number, string>;
+  readonly batchId: string | undefined;
+}
+
+const maxBatchIdLength = 200;
+
+const decompressors = {
+  gzip: promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+} as const;
+
+/**
+ * Decompresses a body, bounded: what would grow beyond `maxBytes` is refused while it grows, so that a bomb costs no
+ * more memory than an honest body.
+ */
+export async function decompress(
+  body: unknown,
+  encoding: string | undefined,
+  maxBytes: number,
+): Promise<Buffer> {
+  if (!Buffer.isBuffer(body) || body.length === 0) {
+    throw new HttpError(400, 'invalid_json', 'the body must be JSON, got an empty body');
+  }
+  const name = encoding?.trim().toLowerCase() ?? 'identity';
+  if (name === 'identity' || name === '') return body;
+  if (!Object.hasOwn(decompressors, name)) {
+    throw new HttpError(
+      415,
+      'unsupported_encoding',
+      `content-encoding must be gzip, deflate or br, got ${name}`,
+    );
+  }
+  try {
+    return await decompressors[name as keyof typeof decompressors](body, { maxOutputLength: maxBytes });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+      throw new HttpError(413, 'body_too_large', `the decompressed body must not exceed ${maxBytes} bytes`);
+    }
+    throw new HttpError(400, 'invalid_encoding', `the body is no valid ${name}: ${(error as Error).message}`);
+  }
+}
+
+export function parseJson(body: Buffer): unknown {
+  if (!isUtf8(body)) throw new HttpError(400, 'invalid_utf8', 'the body must be valid UTF-8');
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    throw new HttpError(400, 'invalid_json', `the body must be JSON: ${(error as Error).message}`);
+  }
+}
+
+/** A JSON array, an object with `events` (and perhaps `batch_id`), or NDJSON: by its content type, or by its look. */
+export function parseBatch(body: Buffer, contentType: string | undefined): Batch {
+  if (/ndjson|jsonl|json-?lines/i.test(contentType ?? '')) return parseLines(body);
+  try {
+    return batchOf(parseJson(body));
+  } catch (error) {
+    // Several objects, one a line, sent as something else.
+    if (error instanceof HttpError && error.code === 'invalid_json' && looksLikeLines(body))
+      return parseLines(body);
+    throw error;
+  }
+}
+
+export function checkBatchId(value: unknown, field: string): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (
+    typeof value === 'string' &&
+    value.length > 0 &&
+    value.length <= maxBatchIdLength &&
+    !value.includes('\0')
+  ) {
+    return value;
+  }
+  throw new HttpError(
+    400,
+    'invalid_batch_id',
+    `${field} must be a string of 1 to ${maxBatchIdLength} characters, got ${describeKind(value)}`,
+    field,
+  );
+}
+
+function batchOf(body: unknown): Batch {
+  if (Array.isArray(body)) return { events: body, unreadable: noneUnreadable, batchId: undefined };
+  if (typeof body === 'object' && body !== null && 'events' in body) {
+    const { events, batch_id } = body as { events: unknown; batch_id?: unknown };
+    if (!Array.isArray(events)) {
+      throw new HttpError(
+        400,
+        'invalid_batch',
+        `events must be an array, got ${describeKind(events)}`,
+        'events',
+      );
+    }
+    return { events, unreadable: noneUnreadable, batchId: checkBatchId(batch_id, 'batch_id') };
+  }
+  throw new HttpError(
+    400,
+    'invalid_batch',
+    `a batch must be a JSON array of events, an object with an array "events", or NDJSON, got ${describeKind(body)}`,
+    'events',
+  );
+}
+
+const noneUnreadable: ReadonlyMap<number, string> = new Map();
+
+function parseLines(body: Buffer): Batch {
+  if (!isUtf8(body)) throw new HttpError(400, 'invalid_utf8', 'the body must be valid UTF-8');
+  const events: unknown[] = [];
+  const unreadable = new Map<number, string>();
+  for (const line of body.toString('utf8').split('\n')) {
+    if (line.trim() === '') continue;
+    try {
+      events.push(JSON.parse(line));
+    } catch (error) {
+      unreadable.set(events.length, `this line must be JSON: ${(error as Error).message}`);
+      events.push(undefined);
+    }
+  }
+  return { events, unreadable, batchId: undefined };
+}
+
+function looksLikeLines(body: Buffer): boolean {
+  return /^\s*\{[^\n]*\}\s*\n\s*\{/.test(body.toString('utf8', 0, 65_536));
+}
