@@ -9,7 +9,7 @@ import { withClient } from './side/database.ts';
 
 const LAST_HOUR_EVENTS = 1_000_000;
 const EARLIER_EVENTS = 4_000_000;
-const EARLIER_HOURS = 40;
+const EARLIER_HOURS = 4;
 const CONNECTIONS = 2;
 const HOUR_MS = 3_600_000;
 
@@ -32,7 +32,7 @@ export async function seedHistory(databaseUrl: string): Promise<number> {
   const work = () =>
     withClient(databaseUrl, async (client) => {
       // Tables this new have no statistics yet, and a planner that takes them for empty joins row by row.
-      await client.query('SET enable_nestloop = off');
+      await client.query("SET enable_nestloop = off; SET work_mem = '256MB'");
       for (let back = hours.shift(); back !== undefined; back = hours.shift()) {
         const events = back === 0 ? LAST_HOUR_EVENTS : EARLIER_EVENTS / EARLIER_HOURS;
         await seedRange(client, nowMs - (back + 1) * HOUR_MS, nowMs - back * HOUR_MS, events);

@@ -1,9 +1,9 @@
-import { createClient, type RealtimeChannel, type SupabaseClient } from '@supabase/supabase-js';
+import type { RealtimeChannel, SupabaseClient } from '@supabase/supabase-js';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import ws from 'ws';
 import { event } from './support/events.ts';
 import { startTestServer, type TestServer } from './support/server.ts';
+import { supabaseClient } from './support/supabase.ts';
 
 let server: TestServer;
 let supabase: SupabaseClient;
@@ -13,9 +13,7 @@ const channels: RealtimeChannel[] = [];
 beforeAll(async () => {
   server = await startTestServer();
   pool = new pg.Pool({ connectionString: server.databaseUrl, max: 4 });
-  supabase = createClient(server.url, 'any-key', {
-    realtime: { transport: ws as unknown as typeof WebSocket },
-  });
+  supabase = supabaseClient(server.url);
 });
 afterEach(async () => {
   for (const channel of channels.splice(0)) await supabase.removeChannel(channel);
@@ -35,13 +33,15 @@ interface Heard {
 /** Subscribes and resolves once the subscription is live. */
 async function listen(table: string, filter?: string, eventType = '*'): Promise<Heard[]> {
   const heard: Heard[] = [];
+  const wanted = {
+    event: eventType as '*',
+    schema: 'public',
+    table,
+    ...(filter === undefined ? {} : { filter }),
+  };
   const channel = supabase
     .channel(`${table}-${Math.random()}`)
-    .on(
-      'postgres_changes' as 'system',
-      { event: eventType, schema: 'public', table, ...(filter === undefined ? {} : { filter }) } as never,
-      (payload: never) => heard.push(payload as Heard),
-    );
+    .on('postgres_changes', wanted, (payload) => heard.push(payload as Heard));
   channels.push(channel);
   await new Promise<void>((resolve, reject) => {
     channel.subscribe((status, error) => {

@@ -271,6 +271,20 @@ describe('a client that misbehaves', () => {
   });
 });
 
+test('only what a channel asks for is sent: not other events, and nothing once it was left', async () => {
+  realtime = await startRealtime();
+  const client = await realtime.raw();
+  const left = await client.join('realtime:left', [LOG_INSERTS]);
+  await client.join('realtime:updates', [{ ...LOG_INSERTS, event: 'UPDATE' }]);
+  await client.reply(client.send('realtime:left', 'phx_leave', {}, left.ref));
+  realtime.hub.publish([inserted(logRow(1)), { ...inserted(logRow(2)), type: 'UPDATE' }]);
+  await client.frame(({ event }) => event === 'postgres_changes');
+  await client.reply(client.send('phoenix', 'heartbeat'));
+  expect(client.changes().map(({ topic, payload }) => [topic, payload.data?.record?.id])).toEqual([
+    ['realtime:updates', 2],
+  ]);
+});
+
 test('joining a topic again closes the old instance with its own ref and answers the new one', async () => {
   realtime = await startRealtime();
   const client = await realtime.raw();
@@ -294,6 +308,24 @@ test('a key that is revoked loses its socket, and cannot come back', async () =>
   valid = false;
   expect((await once(client.socket, 'close'))[0]).toBe(1008);
   await expect(realtime.raw()).rejects.toThrow('401');
+});
+
+test('revoking the key that a channel rests on closes the socket, though its first key is valid', async () => {
+  const valid = new Set(['first', 'joined', 'later']);
+  realtime = await startRealtime({
+    limits: { pingMs: 40 },
+    scopeOf: (key) => (valid.has(key ?? '') ? 'anon' : undefined),
+  });
+  for (const revoked of ['joined', 'later']) {
+    const client = await realtime.raw({ key: 'first' });
+    const join = client.send('realtime:dash', 'phx_join', { config: {}, access_token: 'joined' });
+    await client.reply(join);
+    if (revoked === 'later') client.send('realtime:dash', 'access_token', { access_token: 'later' }, join);
+    await client.reply(client.send('phoenix', 'heartbeat'));
+    valid.delete(revoked);
+    expect((await once(client.socket, 'close'))[0]).toBe(1008);
+    valid.add(revoked);
+  }
 });
 
 test('a better key given later widens a channel without a rejoin, a wrong one ends it', async () => {

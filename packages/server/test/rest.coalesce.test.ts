@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Coalescer, type CoalescerLimits } from '../src/deliver/rest/coalesce.ts';
 import { Limiter } from '../src/deliver/rest/limiter.ts';
-import { ReadQueue } from '../src/deliver/rest/readQueue.ts';
+import { type ReadIdentity, ReadQueue, readKey } from '../src/deliver/rest/readQueue.ts';
 import { type RestServer, startRest } from './restFixture.ts';
 
 const LIMITS: CoalescerLimits = { minIntervalMs: 100, maxRunning: 2, maxKeys: 3, maxWaiting: 6 };
@@ -128,6 +128,30 @@ describe('the read queue', () => {
     ]);
     expect(started).toBe(2);
   });
+});
+
+it('reads share a key only if they are alike in everything', () => {
+  const identity: ReadIdentity = {
+    scope: 'anon',
+    method: 'GET',
+    url: '/rest/v1/x?a=eq.1',
+    accept: '*/*',
+    prefer: undefined,
+    range: undefined,
+    body: '',
+  };
+  const others: Partial<ReadIdentity>[] = [
+    { scope: 'service' },
+    { method: 'HEAD' },
+    { url: '/rest/v1/x?a=eq.2' },
+    { accept: 'text/csv' },
+    { prefer: 'count=exact' },
+    { range: '0-1' },
+    { body: '{}' },
+  ];
+  expect(readKey({ ...identity })).toBe(readKey(identity));
+  const keys = [identity, ...others.map((other) => ({ ...identity, ...other }))].map(readKey);
+  expect(new Set(keys).size).toBe(keys.length);
 });
 
 it('the limiter runs so many at once, the next in order, and refuses the rest', async () => {

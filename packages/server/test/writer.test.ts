@@ -58,7 +58,7 @@ describe('a stored text', () => {
           minLength: 1,
         }),
       )
-      .filter((value) => !value.includes('\0') && value.isWellFormed());
+      .filter((value) => !value.includes('\0') && Buffer.from(value).toString() === value);
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 20 }), async (pairs) => {
         const before = pipeline.committed.length;

@@ -14,7 +14,8 @@ const answerMs = 3_000;
 
 export interface LiveData {
   readonly minutes: readonly Bucket[];
-  readonly alerts: readonly Alert[];
+  /** Open ones; undefined before they are known. */
+  readonly alerts: readonly Alert[] | undefined;
   /** Server time; null before the first event ever, undefined before it is known. */
   readonly newestEventAt: number | null | undefined;
   /** Counts the requests that came while the page watched, so that "something came" is one comparison. */
@@ -23,7 +24,13 @@ export interface LiveData {
   readonly epoch: number;
 }
 
-const nothing: LiveData = { minutes: [], alerts: [], newestEventAt: undefined, arrived: 0, epoch: 0 };
+/** What could not be loaded, while that is being repeated. */
+export interface Failures {
+  readonly metrics?: LoadError;
+  readonly alerts?: LoadError;
+}
+
+const nothing: LiveData = { minutes: [], alerts: undefined, newestEventAt: undefined, arrived: 0, epoch: 0 };
 
 let feeds = 0;
 
@@ -36,13 +43,13 @@ export class LiveFeed {
   readonly clock = new ServerClock();
   readonly connection = new Cell<Connection>(initialConnection);
   readonly data = new Cell<LiveData>(nothing);
-  /** What went wrong with loading, while it is being repeated. */
-  readonly failure = new Cell<LoadError | undefined>(undefined);
+  readonly failures = new Cell<Failures>({});
   readonly client: SupabaseClient;
   #minutes = new Minutes();
   /** While a load is under way: what will replace `#minutes`. */
   #loading: { readonly minutes: Minutes; readonly alerts: Map<number, Alert> } | undefined;
   #alerts = new Map<number, Alert>();
+  #alertsLoaded = false;
   #newestEventAt: number | null | undefined;
   #arrived = 0;
   #epoch = 0;
@@ -132,27 +139,36 @@ export class LiveFeed {
     const load = ++this.#loads;
     const next = { minutes: new Minutes(), alerts: new Map<number, Alert>() };
     this.#loading = next;
-    try {
-      const [buckets, alerts, newestEventAt] = await Promise.all([
-        loadMetrics(this.client, { since: this.clock.now() - heldMs, stepSeconds: 60 }),
-        loadOpenAlerts(this.client),
-        loadNewestEventAt(this.client, this.clock.now()),
-      ]);
-      if (load !== this.#loads || this.#stopped) return;
+    const { client, clock } = this;
+    const [metrics, alerts] = await Promise.allSettled([
+      Promise.all([
+        loadMetrics(client, { since: clock.now() - heldMs, stepSeconds: 60 }),
+        loadNewestEventAt(client, clock.now()),
+      ]),
+      loadOpenAlerts(client),
+    ]);
+    if (load !== this.#loads || this.#stopped) return;
+    this.#loading = undefined;
+    // One that fails does not hide the other.
+    if (metrics.status === 'fulfilled') {
+      const [buckets, newestEventAt] = metrics.value;
       for (const bucket of buckets) next.minutes.merge(bucket);
-      for (const alert of alerts) if (!next.alerts.has(alert.id)) next.alerts.set(alert.id, alert);
       this.#minutes = next.minutes;
-      this.#alerts = next.alerts;
       this.#newestEventAt = later(this.#newestEventAt, newestEventAt);
-      this.#loading = undefined;
       this.#epoch++;
-      this.#publish();
-      this.failure.set(undefined);
-      this.#happened('caughtUp');
-    } catch (error) {
-      if (load !== this.#loads || this.#stopped) return;
-      this.#loading = undefined;
-      this.failure.set(error instanceof LoadError ? error : new LoadError(String(error), 0));
+    }
+    if (alerts.status === 'fulfilled') {
+      for (const alert of alerts.value) if (!next.alerts.has(alert.id)) next.alerts.set(alert.id, alert);
+      this.#alerts = next.alerts;
+      this.#alertsLoaded = true;
+    }
+    this.#publish();
+    this.failures.set({
+      ...(metrics.status === 'rejected' && { metrics: asLoadError(metrics.reason) }),
+      ...(alerts.status === 'rejected' && { alerts: asLoadError(alerts.reason) }),
+    });
+    if (metrics.status === 'fulfilled') this.#happened('caughtUp');
+    if (metrics.status === 'rejected' || alerts.status === 'rejected') {
       this.#retry = setTimeout(() => void this.#catchUp(tries + 1), reconnectAfterMs(tries + 2));
     }
   }
@@ -187,7 +203,7 @@ export class LiveFeed {
     for (const [id, alert] of this.#alerts) if (!isOpen(alert)) this.#alerts.delete(id);
     this.data.set({
       minutes: this.#minutes.rows(),
-      alerts: inOrder(this.#alerts.values()),
+      alerts: this.#alertsLoaded ? inOrder(this.#alerts.values()) : undefined,
       newestEventAt: this.#newestEventAt,
       arrived: this.#arrived,
       epoch: this.#epoch,
@@ -238,6 +254,10 @@ export class LiveFeed {
   #happened(event: ConnectionEvent): void {
     this.connection.set(step(this.connection.get(), event, Date.now()));
   }
+}
+
+function asLoadError(reason: unknown): LoadError {
+  return reason instanceof LoadError ? reason : new LoadError(String(reason), 0);
 }
 
 function later(known: number | null | undefined, heard: number | null): number | null {

@@ -3,6 +3,7 @@ import type { Bucket } from './bucket.ts';
 import type { Connection } from './connection.ts';
 import { count, duration, percent, quantity } from './format.ts';
 import { groupBy } from './group.ts';
+import type { Failures } from './liveFeed.ts';
 import { minuteMs } from './minutes.ts';
 
 /** "Is it working?", answered from the last minutes. Pure. */
@@ -34,9 +35,9 @@ export interface Verdict {
 export interface Evidence {
   readonly now: number;
   readonly connection: Connection;
-  readonly failure: string | undefined;
+  readonly failures: Failures;
   readonly minutes: readonly Bucket[];
-  readonly alerts: readonly Alert[];
+  readonly alerts: readonly Alert[] | undefined;
   readonly newestEventAt: number | null | undefined;
 }
 
@@ -44,15 +45,17 @@ export interface Evidence {
 export const verdictWindowMs = 5 * minuteMs;
 /** The same bound as GET /health: silence for five minutes is worth a word. */
 const silentMs = 5 * minuteMs;
-const errorWarningPct = 5;
-const errorBadPct = 20;
+export const errorWarningPct = 5;
+export const errorBadPct = 20;
 /** Fewer requests than this say nothing about a rate. */
 const minRequests = 20;
 
 export function judge(evidence: Evidence): Verdict {
-  const { connection, failure, minutes, alerts, newestEventAt, now } = evidence;
+  const { connection, failures, minutes, alerts, newestEventAt, now } = evidence;
   if (newestEventAt === undefined) {
-    if (failure !== undefined) return { level: 'unknown', sentence: `Cannot tell: ${failure}`, reasons: [] };
+    if (failures.metrics !== undefined) {
+      return { level: 'unknown', sentence: 'Cannot tell: the figures could not be loaded.', reasons: [] };
+    }
     if (connection.phase === 'reconnecting' || connection.phase === 'offline') {
       return { level: 'unknown', sentence: 'Cannot tell: the server does not answer.', reasons: [] };
     }
@@ -70,7 +73,10 @@ export function judge(evidence: Evidence): Verdict {
     const text = `No event for ${duration(silentFor)}.`;
     reasons.push({ id: 'silent', level: 'warning', text, since: newestEventAt });
   }
-  reasons.push(...highErrorRates(minutes, now), ...openAlerts(alerts));
+  reasons.push(...highErrorRates(minutes, now), ...openAlerts(alerts ?? []));
+  if (failures.alerts !== undefined) {
+    reasons.push({ id: 'alerts unknown', level: 'warning', text: 'The open alerts could not be loaded.' });
+  }
   reasons.sort((a, b) => Number(b.level === 'bad') - Number(a.level === 'bad'));
 
   const worst = reasons[0];

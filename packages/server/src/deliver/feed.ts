@@ -149,11 +149,18 @@ export class Feed {
     client.on('notification', () => this.wake());
     client.on('error', (error) => this.#options.log.warn({ err: error }, 'the feed lost its connection'));
     client.on('end', () => {
-      if (this.#client === client) this.#client = undefined;
+      // One that never connected ends as well; whoever was connecting it tries again.
+      if (this.#client !== client) return;
+      this.#client = undefined;
       if (!this.#stopped) this.#reconnect();
     });
-    await client.connect();
-    await client.query(`set timezone = 'UTC'; set statement_timeout = '10s'; listen nowcast_feed`);
+    try {
+      await client.connect();
+      await client.query(`set timezone = 'UTC'; set statement_timeout = '10s'; listen nowcast_feed`);
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
     this.#client = client;
   }
 

@@ -7,7 +7,7 @@ const staleAfterSeconds = 300;
 const cacheMs = 1_000;
 const probeTimeoutMs = 2_000;
 
-export interface Health {
+interface Health {
   readonly status: 'healthy' | 'degraded' | 'unhealthy';
   readonly database: 'connected' | 'unreachable';
   /** Seconds since an event was stored, whoever stored it; null before the first one ever. */

@@ -25,7 +25,7 @@ export async function migrate(url: string): Promise<void> {
   }
 }
 
-export async function migrateWith(client: pg.Client): Promise<void> {
+async function migrateWith(client: pg.Client): Promise<void> {
   const schemaFiles = await sqlFiles('schema');
   const interfaceFiles = [...(await sqlFiles('internal')), ...(await sqlFiles('api'))];
   const interfaceHash = hash(interfaceFiles.map((file) => file.text).join('\n'));

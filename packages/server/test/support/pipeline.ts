@@ -1,5 +1,4 @@
 import pg from 'pg';
-import { pino } from 'pino';
 import { Intake } from '../../src/ingest/intake.ts';
 import { type HistogramEdges, loadEdges } from '../../src/process/histogram.ts';
 import { IdPool } from '../../src/store/idPool.ts';
@@ -8,8 +7,6 @@ import type { StoredEvent } from '../../src/store/request.ts';
 import { Writer } from '../../src/store/writer.ts';
 import { WriterConnection } from '../../src/store/writerConnection.ts';
 import { createTestDatabase } from './postgres.ts';
-
-export const silentLog = pino({ level: 'silent' });
 
 export interface Pipeline {
   readonly url: string;

@@ -1,13 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { onTestFinished, vi } from 'vitest';
+import { afterAll, onTestFinished, vi } from 'vitest';
 import { startEmbedded } from '../../src/store/embedded/embedded.ts';
 import { isAlive, type ProcessIdentity } from '../../src/store/embedded/processIdentity.ts';
 
@@ -30,6 +29,11 @@ export async function temporaryDirectory(): Promise<string> {
 
 let clusterTemplate: Promise<string> | undefined;
 
+// Registered by the test file that imports this.
+afterAll(async () => {
+  if (clusterTemplate) await rm(await clusterTemplate, { recursive: true, force: true });
+});
+
 /** A data directory with a cluster that ran and was stopped: copying one takes a tenth of making one. */
 export async function clusterDirectory(): Promise<string> {
   clusterTemplate ??= makeCluster();
@@ -40,7 +44,6 @@ export async function clusterDirectory(): Promise<string> {
 
 async function makeCluster(): Promise<string> {
   const directory = await mkdtemp(path.join(os.tmpdir(), 'nowcast-test-'));
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   const embedded = await startEmbedded({ dataDir: directory, log: { info() {}, warn: console.warn } });
   await embedded.stop();
   return directory;

@@ -35,10 +35,7 @@ export async function startTestServer(environment: Record<string, string> = {}):
         await fetch(`${server.url}${path}`, {
           method: 'POST',
           headers: { 'content-type': 'application/json', ...headers },
-          body:
-            typeof body === 'string' || body instanceof Uint8Array
-              ? (body as BodyInit)
-              : JSON.stringify(body),
+          body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
         }),
       ),
     get: async (path, headers = {}) => answer(await fetch(`${server.url}${path}`, { headers })),

@@ -34,9 +34,9 @@ export interface RouteBinding {
 export function registration(vsn: Vsn, topic: string, subscriptions: readonly Subscription[]): Registration {
   const bindings = new Map<string, RouteBinding[]>();
   const wishes: unknown[] = [];
-  for (const { specKey, id, event, tables } of subscriptions) {
+  for (const { spec, id, event, tables } of subscriptions) {
     for (const [table, { matches, projection }] of tables) {
-      wishes.push([specKey, id, projection.key]);
+      wishes.push([spec, id, projection.key]);
       const list = bindings.get(table) ?? [];
       list.push({ id, event, matches, projection });
       bindings.set(table, list);

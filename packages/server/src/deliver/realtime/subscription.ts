@@ -27,11 +27,11 @@ export interface TableBinding {
 }
 
 export interface Subscription {
-  /** The item's text and its place among equal items of the channel: what makes two subscriptions the same. */
-  readonly specKey: string;
+  /** The item as text: equal for equal subscriptions of any clients. */
+  readonly spec: string;
   /**
-   * Ties a change to the client's binding. Derived from specKey, so that clients who ask the same get
-   * the same bytes; a positive number, because the client takes a falsy id for none.
+   * Ties a change to the client's binding, unique in its channel. Derived from the spec, so that clients
+   * who ask the same get the same bytes; a positive number, because the client takes a falsy id for none.
    */
   readonly id: number;
   readonly event: ChangeType | '*';
@@ -75,17 +75,13 @@ export function compileSubscriptions(
       `TooManyBindings: a channel takes at most ${maxBindings} postgres_changes bindings, not ${present.length}`,
     );
   }
-  const seen = new Map<string, number>();
   const ids = new Set<number>();
   return present.map((item) => {
     const request = readItem(item);
     const spec = JSON.stringify(request.echo);
-    const ordinal = seen.get(spec) ?? 0;
-    seen.set(spec, ordinal + 1);
-    const specKey = `${spec}#${ordinal}`;
     return {
-      specKey,
-      id: uniqueId(specKey, ids),
+      spec,
+      id: uniqueId(spec, ids),
       event: request.event,
       echo: request.echo,
       tables: bindTables(request, access),
@@ -93,9 +89,9 @@ export function compileSubscriptions(
   });
 }
 
-/** 31 bits: short on the wire. Two of one channel that collide are told apart here, in the items' order. */
-function uniqueId(specKey: string, taken: Set<number>): number {
-  let id = createHash('sha1').update(specKey).digest().readUInt32BE(0) >>> 1;
+/** 31 bits: short on the wire. Equal or colliding items of one channel are told apart in their order. */
+function uniqueId(spec: string, taken: Set<number>): number {
+  let id = createHash('sha1').update(spec).digest().readUInt32BE(0) >>> 1;
   while (id === 0 || taken.has(id)) id++;
   taken.add(id);
   return id;

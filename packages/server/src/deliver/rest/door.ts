@@ -2,7 +2,6 @@
  * What one authorised request leads to. Reads are planned at once, so that a mistake is answered without waiting,
  * and run through the read queue; writes run one by one through a limiter.
  */
-import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import type { Catalog, Relation } from '../catalog.ts';
@@ -25,7 +24,7 @@ import { Limiter } from './limiter.ts';
 import { parseQuery } from './parse.ts';
 import { type Format, narrowByRange, type Preferences, parseAccept, parsePrefer } from './prefer.ts';
 import { planRead, type ReadPlan } from './read.ts';
-import { ReadQueue } from './readQueue.ts';
+import { ReadQueue, readKey } from './readQueue.ts';
 import { checkWrite, type RestResponse, readResponse, writeResponse } from './response.ts';
 import { planWrite } from './write.ts';
 
@@ -136,26 +135,21 @@ export class RestDoor {
     return this.#runRead(planned, request, scope, headers);
   }
 
-  /** Equal requests of one scope share a run: the key holds everything that the answer depends on. */
   #runRead(
     planned: PlannedRead,
     request: FastifyRequest,
     scope: Scope,
     headers: Headers,
   ): Promise<RestResponse> {
-    const key = createHash('sha256')
-      .update(
-        JSON.stringify([
-          scope,
-          request.method,
-          request.raw.url,
-          request.headers.accept,
-          request.headers.prefer,
-          request.headers.range,
-          bodyOf(request),
-        ]),
-      )
-      .digest('base64');
+    const key = readKey({
+      scope,
+      method: request.method,
+      url: request.raw.url,
+      accept: request.headers.accept,
+      prefer: request.headers.prefer,
+      range: request.headers.range,
+      body: bodyOf(request),
+    });
     const { plan, query, result } = planned;
     return this.#reads.run(key, async () => {
       const outcome = await this.#refreshingOnMiss(() => runRead(this.#pool, plan));

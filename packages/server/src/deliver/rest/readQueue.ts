@@ -1,6 +1,8 @@
 /**
  * The thin shell around the coalescer: promises, the clock and one timer.
  */
+import { createHash } from 'node:crypto';
+import type { Scope } from '../published.ts';
 import { Coalescer, type CoalescerLimits } from './coalesce.ts';
 import { overloaded } from './errors.ts';
 
@@ -66,6 +68,25 @@ export class ReadQueue<T> {
     // A pending answer has an open socket that keeps the process alive; the timer alone should not.
     this.#timer.unref();
   }
+}
+
+/** Everything that the answer to a read depends on. */
+export interface ReadIdentity {
+  scope: Scope;
+  method: string;
+  url: string | undefined;
+  accept: string | undefined;
+  prefer: string | string[] | undefined;
+  range: string | undefined;
+  body: string;
+}
+
+/** Reads with equal keys may share a run. A digest, so that a long URL is not kept a thousand times. */
+export function readKey(identity: ReadIdentity): string {
+  const { scope, method, url, accept, prefer, range, body } = identity;
+  return createHash('sha256')
+    .update(JSON.stringify([scope, method, url, accept, prefer, range, body]))
+    .digest('base64');
 }
 
 interface Waiter<T> {

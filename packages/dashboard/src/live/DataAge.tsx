@@ -1,0 +1,30 @@
+import type { Connection } from '../data/connection.ts';
+import { duration, timeWithSeconds } from '../data/format.ts';
+
+export interface DataAgeProps {
+  readonly newestEventAt: number | null | undefined;
+  readonly connection: Connection;
+  readonly now: number;
+}
+
+/** How old the newest event is, and up to when the page knows. */
+export function DataAge({ newestEventAt, connection, now }: DataAgeProps) {
+  const { phase, currentUntil } = connection;
+  const cut = phase !== 'live' && currentUntil !== undefined;
+  return (
+    <dl className="shrink-0 sm:text-right">
+      <dt className="text-caption text-muted">Newest event</dt>
+      <dd className="figure font-semibold text-figure" data-age>
+        {typeof newestEventAt === 'number' ? `${duration(now - newestEventAt)} ago` : newestEventAt === null ? 'none yet' : '–'}
+      </dd>
+      <dt className="sr-only">Freshness of this page</dt>
+      <dd className="text-caption text-muted" data-freshness>
+        {phase === 'live'
+          ? 'This page is up to date.'
+          : cut
+            ? `This page shows what was known at ${timeWithSeconds(currentUntil)}.`
+            : 'This page is loading.'}
+      </dd>
+    </dl>
+  );
+}

@@ -1,0 +1,46 @@
+import type { PanelState } from '../ui/panelState.ts';
+import { Sparkline } from './Sparkline.tsx';
+
+export interface TileProps {
+  readonly label: string;
+  /** The window that the value stands for. */
+  readonly window: string;
+  readonly value: string;
+  readonly level?: 'warning' | 'bad' | undefined;
+  /** Rolling averages and the like, each with its own window. */
+  readonly lines: readonly string[];
+  readonly trend: readonly (number | null)[];
+  readonly state: PanelState['kind'];
+}
+
+const colours = { warning: 'text-warning', bad: 'text-bad' };
+
+/** One figure with its unit and window. */
+export function Tile({ label, window, value, level, lines, trend, state }: TileProps) {
+  const waiting = state === 'loading' || (state !== 'live' && state !== 'empty' && trend.length === 0);
+  const old = state === 'stale' || state === 'disconnected' || state === 'error';
+  return (
+    <div
+      data-panel={`tile ${label}`}
+      data-state={state}
+      className="relative min-w-0 overflow-hidden rounded-panel border border-line bg-surface px-4 pt-3 pb-9"
+    >
+      <dt className="flex flex-wrap items-baseline gap-x-2">
+        <span className="font-semibold text-small">{label}</span>
+        <span className="text-caption text-muted">{window}</span>
+      </dt>
+      <dd className={old ? 'opacity-60' : ''}>
+        <output className={`figure block font-semibold text-figure tracking-tight ${level ? colours[level] : ''}`}>
+          {waiting ? '–' : value}
+        </output>
+        {lines.map((line) => (
+          <span key={line} className="figure block truncate text-caption text-muted">
+            {line}
+          </span>
+        ))}
+        {old && <span className="sr-only">not up to date</span>}
+      </dd>
+      <Sparkline values={trend} />
+    </div>
+  );
+}

@@ -1,0 +1,92 @@
+import { lazy, type ReactNode, Suspense, useRef, useState } from 'react';
+import { Button } from '../../ui/Button.tsx';
+import { Icon } from '../../ui/Icon.tsx';
+import { Panel } from '../../ui/Panel.tsx';
+import type { PanelState } from '../../ui/panelState.ts';
+import { useOnScreen } from '../../ui/useOnScreen.ts';
+import { ChartTable } from './ChartTable.tsx';
+import type { Point, Series } from './points.ts';
+import { Swatch } from './Swatch.tsx';
+import type { TimeChartProps } from './TimeChart.tsx';
+
+const TimeChart = lazy(() => import('./TimeChart.tsx'));
+
+export interface ChartPanelProps extends Omit<TimeChartProps, 'label'> {
+  readonly title: string;
+  readonly caption: string;
+  readonly state: PanelState;
+  readonly onRetry: () => void;
+  readonly controls?: ReactNode;
+}
+
+/** A chart with the table behind it. */
+export function ChartPanel({ title, caption, state, onRetry, controls, ...chart }: ChartPanelProps) {
+  const [asTable, setAsTable] = useState(false);
+  const [ref, onScreen] = useOnScreen<HTMLDivElement>();
+  const points = useHeld(chart.points, onScreen);
+  return (
+    <Panel
+      title={title}
+      caption={caption}
+      state={state}
+      onRetry={onRetry}
+      bodyClassName="min-h-56"
+      actions={
+        <>
+          {controls}
+          <Button
+            kind="quiet"
+            aria-pressed={asTable}
+            aria-label={`${title}: table`}
+            title={asTable ? 'Show the chart' : 'Show the table'}
+            onClick={() => setAsTable(!asTable)}
+          >
+            <Icon name={asTable ? 'chart' : 'table'} />
+            <span className="max-sm:sr-only">{asTable ? 'Chart' : 'Table'}</span>
+          </Button>
+        </>
+      }
+    >
+      <div ref={ref}>
+        {asTable ? (
+          <div className="h-56 pb-3">
+            <ChartTable title={title} {...chart} points={points} />
+          </div>
+        ) : (
+          <>
+            {chart.series.length > 1 && <Legend series={chart.series} />}
+            <div className="h-48 pb-2 pl-1">
+              <Suspense fallback={null}>
+                <TimeChart
+                  {...chart}
+                  points={points}
+                  label={`${title}, ${caption}. The button "${title}: table" shows the figures.`}
+                />
+              </Suspense>
+            </div>
+          </>
+        )}
+      </div>
+    </Panel>
+  );
+}
+
+function Legend({ series }: { series: readonly Series[] }) {
+  return (
+    <ul className="flex flex-wrap gap-x-4 gap-y-1 px-4 pb-1 text-caption text-muted">
+      {series.map(({ label, slot, dash }) => (
+        <li key={label} className="flex min-w-0 items-center gap-1.5">
+          <Swatch slot={slot} dash={dash} />
+          <span className="truncate">{label}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+/** The last points that were seen: a chart that nobody sees is not redrawn. */
+function useHeld(points: readonly Point[], onScreen: boolean): readonly Point[] {
+  const held = useRef(points);
+  if (onScreen) held.current = points;
+  return held.current;
+}

@@ -1,0 +1,66 @@
+import { timeOfDay } from '../../data/format.ts';
+import type { Point, Series } from './points.ts';
+
+export interface ChartTableProps {
+  readonly title: string;
+  readonly points: readonly Point[];
+  readonly series: readonly Series[];
+  readonly stepMs: number;
+  readonly format: (value: number) => string;
+  readonly onPick: (start: number) => void;
+}
+
+/** What the chart shows, as figures; the way to a point's events for those who use no pointer. Newest first. */
+export function ChartTable({ title, points, series, stepMs, format, onPick }: ChartTableProps) {
+  const rows = points.filter(({ values }) => values.some((value) => value !== null && value !== 0)).reverse();
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus
+    <section aria-label={`${title}, table`} tabIndex={0} className="h-full overflow-auto px-4">
+      <table className="w-full border-separate border-spacing-0 text-small">
+        <thead className="sticky top-0 bg-surface">
+          <tr>
+            <th scope="col" className="border-line border-b py-1 pr-3 text-left font-medium text-muted">
+              From
+            </th>
+            {series.map(({ label }) => (
+              <th
+                key={label}
+                scope="col"
+                className="max-w-40 truncate border-line border-b py-1 pl-3 text-right font-medium text-muted"
+              >
+                {label}
+              </th>
+            ))}
+            <th scope="col" className="border-line border-b py-1 pl-3">
+              <span className="sr-only">Events</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map(({ start, values }) => (
+            <tr key={start}>
+              <th scope="row" className="whitespace-nowrap py-0.5 pr-3 text-left font-normal">
+                <time dateTime={new Date(start).toISOString()}>{timeOfDay(start)}</time>
+              </th>
+              {values.map((value, index) => (
+                <td key={series[index]?.label} className="whitespace-nowrap py-0.5 pl-3 text-right">
+                  {value === null ? '–' : format(value)}
+                </td>
+              ))}
+              <td className="py-0.5 pl-3 text-right">
+                <button
+                  type="button"
+                  className="text-accent underline underline-offset-2"
+                  onClick={() => onPick(start)}
+                  aria-label={`Events from ${timeOfDay(start)} to ${timeOfDay(start + stepMs)}`}
+                >
+                  Events
+                </button>
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}

@@ -1,0 +1,153 @@
+import { memo } from 'react';
+import {
+  Area,
+  CartesianGrid,
+  ComposedChart,
+  Line,
+  ReferenceArea,
+  ResponsiveContainer,
+  Tooltip,
+  type TooltipContentProps,
+  XAxis,
+  YAxis,
+} from 'recharts';
+import { timeOfDay } from '../../data/format.ts';
+import type { Point, Series } from './points.ts';
+import { colourOf, dashOf, Swatch } from './Swatch.tsx';
+import { timeTicks } from './timeTicks.ts';
+
+export interface TimeChartProps {
+  /** What a screen reader hears instead of the picture. */
+  readonly label: string;
+  readonly kind: 'line' | 'stack';
+  readonly points: readonly Point[];
+  readonly series: readonly Series[];
+  readonly stepMs: number;
+  readonly format: (value: number) => string;
+  readonly axisFormat: (value: number) => string;
+  readonly domain?: [number | 'auto', number | 'auto'];
+  readonly onPick: (start: number) => void;
+}
+
+const axisStyle = { fill: 'var(--muted)', fontSize: 11 } as const;
+const weekday = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric' });
+
+/** Loaded after the first paint: Recharts is the largest thing on the page. */
+function TimeChart(props: TimeChartProps) {
+  const { label, kind, points, series, stepMs, format, axisFormat, domain = [0, 'auto'], onPick } = props;
+  const first = points[0]?.start ?? 0;
+  const last = points.at(-1)?.start ?? 0;
+  const tick = (at: number) => (stepMs >= 3_600_000 ? weekday.format(at) : timeOfDay(at, at));
+  return (
+    <ResponsiveContainer width="100%" height="100%">
+      <ComposedChart
+        data={points as Point[]}
+        aria-label={label}
+        margin={{ top: 6, right: 14, bottom: 0, left: 2 }}
+        // One crosshair through all charts.
+        syncId="live"
+        syncMethod="value"
+        style={{ cursor: 'pointer' }}
+        onClick={({ activeLabel }) => {
+          if (activeLabel !== undefined) onPick(Number(activeLabel));
+        }}
+      >
+        <CartesianGrid vertical={false} stroke="var(--line)" />
+        {/* The bucket under way is not yet what it will be. */}
+        <ReferenceArea x1={last - stepMs} x2={last} fill="var(--raised)" fillOpacity={0.8} />
+        <XAxis
+          dataKey="start"
+          type="number"
+          domain={[first, last]}
+          ticks={timeTicks(first, last) as number[]}
+          tickFormatter={tick}
+          minTickGap={28}
+          tick={axisStyle}
+          tickLine={false}
+          axisLine={{ stroke: 'var(--line)' }}
+        />
+        <YAxis
+          width={52}
+          domain={domain}
+          tickFormatter={axisFormat}
+          tick={axisStyle}
+          tickLine={false}
+          axisLine={false}
+          tickCount={4}
+        />
+        <Tooltip
+          isAnimationActive={false}
+          cursor={{ stroke: 'var(--line-strong)' }}
+          content={(hover) => <Hover {...hover} {...{ series, stepMs, format, last }} />}
+        />
+        {series.map((one, index) => {
+          const common = {
+            // Names come from events: the index is the key, the name is only ever text.
+            dataKey: (point: Point) => point.values[index],
+            stroke: colourOf(one.slot),
+            strokeWidth: 1.75,
+            strokeDasharray: dashOf(one.dash ?? one.slot) ?? '',
+            isAnimationActive: false,
+            activeDot: { r: 3 },
+          };
+          return kind === 'stack' ? (
+            <Area
+              key={one.label}
+              {...common}
+              type="linear"
+              stackId="all"
+              fill={colourOf(one.slot)}
+              fillOpacity={0.22}
+              dot={false}
+            />
+          ) : (
+            <Line key={one.label} {...common} type="linear" dot={<LonelyDot points={points} series={index} />} />
+          );
+        })}
+      </ComposedChart>
+    </ResponsiveContainer>
+  );
+}
+
+export default memo(TimeChart);
+
+/** A value between two gaps has no line to be on; without a dot the first event of all would be invisible. */
+function LonelyDot(props: { points: readonly Point[]; series: number; cx?: number; cy?: number; index?: number; stroke?: string }) {
+  const { points, series, cx, cy, index = 0, stroke } = props;
+  const at = (offset: number) => points[index + offset]?.values[series] ?? null;
+  if (at(0) === null || at(-1) !== null || at(1) !== null) return null;
+  return <circle cx={cx} cy={cy} r={2.5} fill={stroke} />;
+}
+
+interface HoverProps extends TooltipContentProps {
+  readonly series: readonly Series[];
+  readonly stepMs: number;
+  readonly format: (value: number) => string;
+  readonly last: number;
+}
+
+function Hover({ active, label, payload, series, stepMs, format, last }: HoverProps) {
+  if (!active || label === undefined) return null;
+  const start = Number(label);
+  const values = (payload[0]?.payload as Point | undefined)?.values ?? [];
+  return (
+    <div className="rounded-md border border-line bg-surface px-3 py-2 text-caption shadow-lg">
+      <p className="mb-1 text-muted">
+        {timeOfDay(start)} to {timeOfDay(start + stepMs, start)}
+        {start === last && ', so far'}
+      </p>
+      <ul className="grid gap-0.5">
+        {series.map((one, index) => (
+          <li key={one.label} className="flex items-center gap-2">
+            <Swatch slot={one.slot} dash={one.dash} />
+            <span className="max-w-48 truncate">{one.label}</span>
+            <span className="figure ml-auto pl-3 font-medium">
+              {typeof values[index] === 'number' ? format(values[index]) : '–'}
+            </span>
+          </li>
+        ))}
+      </ul>
+      <p className="mt-1 text-muted">Click for the events</p>
+    </div>
+  );
+}

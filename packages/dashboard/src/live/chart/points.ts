@@ -1,0 +1,37 @@
+import type { Bucket } from '../../data/bucket.ts';
+
+/** One place on the time axis. */
+export interface Point {
+  readonly start: number;
+  /** One a series; null where there is nothing to show. */
+  readonly values: readonly (number | null)[];
+}
+
+export interface Series {
+  readonly label: string;
+  /** Which of the palette's colours, from 0. */
+  readonly slot: number;
+  /** A line of this model; undefined where the series is not of one. */
+  readonly model: string | undefined;
+  /** Where several series share a colour they differ by this; see `dashes` in Swatch.tsx. */
+  readonly dash?: number;
+}
+
+export type ValueOf = (row: Bucket) => number | null;
+
+/** One value for each start and series: rows of `model` through `valueOf`, and `absent` where there is no row. */
+export function pointsOf(
+  rows: readonly Bucket[],
+  starts: readonly number[],
+  columns: readonly { readonly model: string; readonly valueOf: ValueOf }[],
+  absent: null | 0,
+): readonly Point[] {
+  const byKey = new Map(rows.map((row) => [`${row.start} ${row.model}`, row]));
+  return starts.map((start) => ({
+    start,
+    values: columns.map(({ model, valueOf }) => {
+      const row = byKey.get(`${start} ${model}`);
+      return row === undefined ? absent : valueOf(row);
+    }),
+  }));
+}

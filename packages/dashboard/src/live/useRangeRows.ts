@@ -1,0 +1,52 @@
+import { useEffect, useMemo, useState } from 'react';
+import { useFeed } from '../app/session.ts';
+import type { Bucket } from '../data/bucket.ts';
+import { Cell, useCell } from '../data/cell.ts';
+import { bucketStarts, defaultRange, type Range } from '../data/range.ts';
+import { composeRange, RangeFeed, type RangeLoad } from '../data/rangeFeed.ts';
+import { type PanelState, panelState } from '../ui/panelState.ts';
+import { useNow } from '../ui/useNow.ts';
+import { useSlowCell } from '../ui/useSlowCell.ts';
+
+export interface RangeRows {
+  readonly rows: readonly Bucket[];
+  /** Starts of the range's buckets; the last one is under way. */
+  readonly starts: readonly number[];
+  readonly state: PanelState;
+  readonly reload: () => void;
+}
+
+/** The last hour comes with the live feed. */
+const inTheFeed = new Cell<RangeLoad>({ buckets: [], loaded: true, failure: undefined });
+
+/** What the range shows, brought up to date at most every `everyMs`. */
+export function useRangeRows(range: Range, everyMs: number): RangeRows {
+  const feed = useFeed();
+  const [longer, setLonger] = useState<{ range: Range; feed: RangeFeed }>();
+  useEffect(() => {
+    if (range === defaultRange) return;
+    const started = new RangeFeed(feed, range);
+    setLonger({ range, feed: started });
+    return () => started.stop();
+  }, [feed, range]);
+
+  const own = longer?.range === range ? longer.feed : undefined;
+  const load = useCell(own?.load ?? inTheFeed);
+  const live = useSlowCell(feed.data, everyMs);
+  const connection = useCell(feed.connection);
+  const failures = useCell(feed.failures);
+  const now = useNow(feed.clock, range.stepMs);
+  const starts = useMemo(() => bucketStarts(range, now), [range, now]);
+  const rows = useMemo(
+    () => composeRange(range, load.buckets, live.minutes, now),
+    [range, load.buckets, live.minutes, now],
+  );
+  const inFeed = range === defaultRange;
+  const state = panelState({
+    connection,
+    loaded: live.newestEventAt !== undefined && (inFeed || (own !== undefined && load.loaded)),
+    failure: (inFeed ? undefined : load.failure) ?? failures.metrics,
+    empty: rows.length === 0,
+  });
+  return { rows, starts, state, reload: inFeed ? feed.reload : (own?.reload ?? feed.reload) };
+}
