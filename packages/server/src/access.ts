@@ -40,7 +40,7 @@ export class Access {
   }
 }
 
-/** The key of a request: `Authorization: Bearer K` or `apikey: K`. */
+/** The key of a request: `Authorization: Bearer K` or `apikey: K`. Never from the URL: URLs end up in logs. */
 export function keyOf(headers: IncomingHttpHeaders): string | undefined {
   const bearer = /^Bearer\s+(\S+)\s*$/i.exec(headers.authorization ?? '')?.[1];
   if (bearer !== undefined) return bearer;

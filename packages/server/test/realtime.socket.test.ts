@@ -285,6 +285,41 @@ test('only what a channel asks for is sent: not other events, and nothing once i
   ]);
 });
 
+describe('a join, while the feed still has earlier commits to publish,', () => {
+  test('waits for them: they reach the others and not the one who joins, and what it sent behind keeps its order', async () => {
+    let settled = (): void => {};
+    let settling = false;
+    realtime = await startRealtime({
+      settle: () => (settling ? new Promise((resolve) => (settled = resolve)) : Promise.resolve()),
+    });
+    const [early, late] = [await realtime.raw(), await realtime.raw()];
+    await early.join('realtime:dash', [LOG_INSERTS]);
+    settling = true;
+    const join = late.send('realtime:dash', 'phx_join', { config: { postgres_changes: [LOG_INSERTS] } });
+    const leave = late.send('realtime:dash', 'phx_leave', {}, join);
+    const again = late.send('realtime:dash', 'phx_join', { config: { postgres_changes: [LOG_INSERTS] } });
+    await early.reply(early.send('phoenix', 'heartbeat'));
+    realtime.hub.publish([inserted(logRow(1))]);
+    settling = false;
+    settled();
+    await late.reply(again);
+    realtime.hub.publish([inserted(logRow(2))]);
+    await late.frame(({ event }) => event === 'postgres_changes');
+    const replies = late.frames.filter(({ event }) => event === 'phx_reply');
+    expect(replies.map(({ ref }) => ref)).toEqual([join, leave, again]);
+    expect(late.changes().map(({ payload }) => payload.data?.record?.id)).toEqual([2]);
+    await early.frame((frame) => frame.payload.data?.record?.id === 2);
+    expect(early.changes().map(({ payload }) => payload.data?.record?.id)).toEqual([1, 2]);
+  });
+
+  test('goes on when the feed fails, which is reported', async () => {
+    realtime = await startRealtime({ settle: () => Promise.reject(new Error('no database')) });
+    const client = await realtime.raw();
+    expect((await client.join('realtime:dash', [LOG_INSERTS])).payload.status).toBe('ok');
+    expect(realtime.errors).toEqual([expect.objectContaining({ message: 'no database' })]);
+  });
+});
+
 test('joining a topic again closes the old instance with its own ref and answers the new one', async () => {
   realtime = await startRealtime();
   const client = await realtime.raw();

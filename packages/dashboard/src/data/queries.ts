@@ -1,6 +1,7 @@
 import type { SupabaseClient } from '@supabase/supabase-js';
 import { type Alert, readAlert } from './alerts.ts';
 import { type Bucket, readBucket, time } from './bucket.ts';
+import { type InferenceEvent, readEvent } from './event.ts';
 
 /** Everything that the page asks for. Each of these is a SQL view or function that psql can call too. */
 
@@ -91,4 +92,32 @@ export async function loadNewestEventAt(client: SupabaseClient, now: number): Pr
       .retry(false),
   );
   return rows[0] === undefined ? null : time(rows[0]['timestamp']);
+}
+
+export interface EventsQuery {
+  readonly since?: number;
+  readonly until?: number;
+  readonly model: string | undefined;
+  readonly onlyErrors?: boolean;
+  readonly limit: number;
+}
+
+/** The newest events first. */
+export async function loadEvents(
+  client: SupabaseClient,
+  { since, until, model, onlyErrors = false, limit }: EventsQuery,
+): Promise<readonly InferenceEvent[]> {
+  let query = client.from('inference_logs').select('*');
+  if (since !== undefined) query = query.gte('timestamp', new Date(since).toISOString());
+  if (until !== undefined) query = query.lt('timestamp', new Date(until).toISOString());
+  if (model !== undefined) query = query.eq('model_version', model);
+  if (onlyErrors) query = query.is('is_error', true);
+  const rows = rowsOf(await query.order('timestamp', { ascending: false }).limit(limit).retry(false));
+  return rows.map(readEvent);
+}
+
+/** @throws LoadError; its status is 401 or 403 where the key may read only */
+export async function acknowledge(client: SupabaseClient, alertId: number): Promise<void> {
+  const { error, status } = await client.from('system_alerts').update({ acknowledged: true }).eq('id', alertId);
+  if (error !== null) throw new LoadError(status === 0 ? 'The server does not answer.' : error.message, status);
 }

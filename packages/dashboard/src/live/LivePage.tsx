@@ -1,51 +1,52 @@
-import { useEffect, useState } from 'react';
+import { useFeed } from '../app/session.ts';
 import { useCell } from '../data/cell.ts';
-import { count, duration, latency, percent, score, timeOfDay } from '../data/format.ts';
-import { groupBy } from '../data/group.ts';
-import type { LiveFeed } from '../data/liveFeed.ts';
-import { judge } from '../data/verdict.ts';
+import { AlertPanel } from './AlertPanel.tsx';
+import { Charts } from './Charts.tsx';
+import { EventsDrawer } from './event/EventsDrawer.tsx';
+import { FirstEvent } from './FirstEvent.tsx';
+import { useLiveView } from './liveView.ts';
+import { ModelTable } from './ModelTable.tsx';
+import { useShownModels } from './shownModels.ts';
+import { TailPanel } from './tail/TailPanel.tsx';
+import { Tiles } from './Tiles.tsx';
+import { Toolbar } from './Toolbar.tsx';
+import { useRangeRows } from './useRangeRows.ts';
+import { Verdict } from './Verdict.tsx';
 
-export function LivePage({ feed }: { feed: LiveFeed }) {
-  const data = useCell(feed.data);
-  const connection = useCell(feed.connection);
-  const failure = useCell(feed.failure);
-  const [, tick] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => tick((n) => n + 1), 1_000);
-    return () => clearInterval(timer);
-  }, []);
-  const now = feed.clock.now();
-  const verdict = judge({ now, connection, failure: failure?.message, ...data });
-  const byModel = groupBy(data.minutes, ({ model }) => model);
+/** Charts and tables are redrawn at most once a second: they are dear, and show minutes. */
+const redrawEveryMs = 1_000;
+
+/** Is it working, now? */
+export function LivePage() {
+  const feed = useFeed();
+  const { newestEventAt } = useCell(feed.data);
   return (
-    <main className="p-6 grid gap-4">
-      <h1 aria-live="polite" data-level={verdict.level} className="text-2xl">{verdict.sentence}</h1>
-      <ul>{verdict.reasons.map((reason) => <li key={reason.id}>{reason.text}</li>)}</ul>
-      <p>
-        {typeof data.newestEventAt === 'number' && <>Newest event {duration(now - data.newestEventAt)} ago. </>}
-        Connection: {connection.phase}
-      </p>
-      <table>
-        <caption>Last hour, by model version</caption>
-        <thead><tr><th>Model version</th><th>Requests</th><th>Errors</th><th>Mean latency</th><th>p95 latency, newest minute</th><th>Confidence</th></tr></thead>
-        <tbody>
-          {[...byModel].map(([model, rows]) => {
-            const requests = rows.reduce((n, r) => n + r.requests, 0);
-            const errors = rows.reduce((n, r) => n + r.errors, 0);
-            const sumMs = rows.reduce((n, r) => n + r.avgLatencyMs * r.requests, 0);
-            const newest = rows.at(-1)!;
-            return (
-              <tr key={model} data-model={model}>
-                <th>{model}</th><td data-requests>{count(requests)}</td><td>{percent(100 * errors / requests)}</td>
-                <td>{latency(sumMs / requests)}</td><td>{latency(newest.p95Ms)}</td>
-                <td>{newest.avgConfidence === null ? '–' : score(newest.avgConfidence)}</td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-      <h2>Open alerts</h2>
-      <ul>{data.alerts.map((alert) => <li key={alert.id}>{timeOfDay(alert.at)} {alert.severity} {alert.message}</li>)}</ul>
-    </main>
+    <div className="grid gap-4">
+      <Verdict />
+      {newestEventAt === null ? <FirstEvent /> : <Figures />}
+    </div>
+  );
+}
+
+function Figures() {
+  const view = useLiveView();
+  const range = useRangeRows(view.range, redrawEveryMs);
+  const models = useShownModels(range.rows, view.model);
+  return (
+    <>
+      <Toolbar rangeId={view.range.id} models={models} model={view.model} />
+      <div className="grid gap-4 xl:grid-cols-[minmax(0,1fr)_22rem] xl:grid-rows-[auto_auto_1fr]">
+        <AlertPanel className="xl:col-start-2 xl:row-start-1 xl:self-start" />
+        <div className="xl:col-start-1 xl:row-start-1">
+          <Tiles range={view.range} model={view.model} />
+        </div>
+        <div className="grid min-w-0 content-start gap-4 xl:col-start-1 xl:row-span-2 xl:row-start-2">
+          <Charts view={view} models={models} range={range} />
+          <ModelTable view={view} models={models} range={range} />
+        </div>
+        <TailPanel model={view.model} models={models} className="xl:col-start-2 xl:row-span-2 xl:row-start-2" />
+      </div>
+      {view.events !== undefined && <EventsDrawer window={view.events} />}
+    </>
   );
 }

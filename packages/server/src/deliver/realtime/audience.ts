@@ -24,7 +24,7 @@ export interface Route {
   readonly bindings: readonly RouteBinding[];
 }
 
-export interface RouteBinding {
+interface RouteBinding {
   readonly id: number;
   readonly event: ChangeType | '*';
   readonly matches: Matcher;

@@ -10,7 +10,7 @@ export function step<S>(state: ChannelState<S>, event: ChannelEvent<S>): Step<S>
   return transition(state, event);
 }
 
-export interface ChannelSettings {
+interface ChannelSettings {
   readonly broadcastSelf: boolean;
   readonly broadcastAck: boolean;
   readonly presence: boolean;

@@ -204,7 +204,8 @@ export class Connection {
   }
 
   #onDrain(): void {
-    if (this.#webSocket.isPaused) this.#webSocket.resume();
+    // Not while a join is being settled: what is read then has to be held in memory.
+    if (this.#held === undefined && this.#webSocket.isPaused) this.#webSocket.resume();
     this.#pump();
   }
 

@@ -44,7 +44,7 @@ export const SCALAR_OPERATORS = [
   'imatch',
   'isdistinct',
 ] as const;
-export type ScalarOperator = (typeof SCALAR_OPERATORS)[number];
+type ScalarOperator = (typeof SCALAR_OPERATORS)[number];
 
 export type Condition =
   | {
@@ -66,9 +66,9 @@ export class FilterError extends Error {
 }
 
 /** As Supabase Realtime limits `in`. */
-export const MAX_IN_VALUES = 100;
+const MAX_IN_VALUES = 100;
 /** Evaluated for every row and subscriber, so bounded. */
-export const MAX_CONDITIONS = 32;
+const MAX_CONDITIONS = 32;
 
 const RESERVED = /[,()"\\]/;
 

@@ -158,7 +158,7 @@ class Hub implements RealtimeHub {
       now: () => performance.now(),
       scopeOf: (candidate) => this.#deps.scopeOf(candidate, request),
       prepareJoin: (join) => this.#prepareJoin(join),
-      settle: () => this.#deps.settle?.().then(() => this.#fanOut.drained()),
+      settle: () => this.#settle(),
       register: (connection, channel) => this.#register(connection, channel),
       unregister: (connection, channel) => this.#unregister(connection, channel),
       broadcast: (from, topic, broadcast, toSelf) => this.#broadcast(from, topic, broadcast, toSelf),
@@ -166,6 +166,16 @@ class Hub implements RealtimeHub {
       onError: (error) => this.#onError(error),
     };
     this.#connections.add(new Connection({ webSocket, tcp, vsn, key }, host));
+  }
+
+  #settle(): Promise<void> | undefined {
+    return this.#deps
+      .settle?.()
+      .catch((error: Error) => {
+        // A feed that cannot catch up keeps nobody out: the join goes on, and may be given earlier rows as well.
+        this.#onError(error);
+      })
+      .then(() => this.#fanOut.drained());
   }
 
   #prepareJoin(join: JoinRequest): ReturnType<typeof prepareJoin> {

@@ -21,7 +21,7 @@ export interface Projection {
   readonly columnsJson: string;
 }
 
-export interface TableBinding {
+interface TableBinding {
   readonly matches: Matcher;
   readonly projection: Projection;
 }
@@ -48,7 +48,7 @@ export interface Access {
 }
 
 /** Tables whose changes are published; a view has none, and a partition speaks as its parent. */
-export const PUBLISHED_TABLES: readonly string[] = [
+const PUBLISHED_TABLES: readonly string[] = [
   'inference_logs',
   'system_alerts',
   'metrics_pulse',

@@ -18,7 +18,7 @@ export interface Refusal {
   readonly error: string;
 }
 
-export const REALTIME_PATH = '/realtime/v1/websocket';
+const REALTIME_PATH = '/realtime/v1/websocket';
 
 /** @returns how to stop listening */
 export function acceptUpgrades(

@@ -7,7 +7,7 @@ import { RestError, unknownFunction } from './errors.ts';
 import { Parameters, quoteIdentifier, type Source, type Statement } from './expression.ts';
 import { looksLikeFilter } from './filter.ts';
 import type { ReadPlan, ReadRequest } from './read.ts';
-import { MAX_ROWS, planRead } from './read.ts';
+import { MAX_FUNCTION_ROWS, planRead } from './read.ts';
 
 export interface CallArguments {
   /** `url`: every value is PostgreSQL's text form; `body`: JSON values. */
@@ -118,6 +118,7 @@ export function planCall(
   if (result === 'rows' || result === 'row') {
     return planRead({
       ...request,
+      maxRows: MAX_FUNCTION_ROWS,
       from: call,
       source: { name: signature.name, columns: signature.columns, hidden: [], scope },
       format:
@@ -128,14 +129,14 @@ export function planCall(
   }
   const parameters = new Parameters();
   const from = call(parameters);
-  const { limit = MAX_ROWS, offset } = request.query;
+  const { limit = MAX_FUNCTION_ROWS, offset } = request.query;
   const body =
     result === 'scalars'
       ? `coalesce(json_agg(p.v)::text, '[]')`
       : `coalesce((json_agg(p.v) -> 0)::text, 'null')`;
   const window =
     result === 'scalars'
-      ? ` limit ${parameters.bind(Math.min(limit, MAX_ROWS), 'int8')} offset ${parameters.bind(offset, 'int8')}`
+      ? ` limit ${parameters.bind(Math.min(limit, MAX_FUNCTION_ROWS), 'int8')} offset ${parameters.bind(offset, 'int8')}`
       : '';
   const statement: Statement = {
     text: `with page as (select t.v from ${from} as t(v)${window}) select count(*)::int4 as rows, ${result === 'void' ? 'null::text' : body} as body, null::text as total from page as p`,

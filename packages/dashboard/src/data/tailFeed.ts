@@ -1,0 +1,203 @@
+import type { RealtimeChannel } from '@supabase/supabase-js';
+import { Cell } from './cell.ts';
+import { type InferenceEvent, readEvent } from './event.ts';
+import type { LiveFeed } from './liveFeed.ts';
+import { LoadError, loadEvents } from './queries.ts';
+
+/** What is kept, and so the most that is drawn. */
+const keptEvents = 120;
+/** Six times a second is as fast as rows can be made out. */
+const drawEveryMs = 160;
+/** Of what came since the last drawing, the newest so many are drawn; the others are counted. */
+const drawnAtOnce = 12;
+/**
+ * Above this rate rows are no longer subscribed to: 10,000 a second would keep the page busy parsing what nobody
+ * could read. It then looks at the newest ones once a second, as long as some come.
+ */
+const streamPerSecond = 200;
+/** Well below the bound above, so that the tail does not go to and fro. */
+const streamAgainPerSecond = 100;
+const sampleEveryMs = 1_000;
+const sampledEvents = 24;
+
+export interface Tail {
+  /** Newest first. */
+  readonly events: readonly InferenceEvent[];
+  readonly notShown: number;
+  readonly mode: 'starting' | 'stream' | 'sample';
+  readonly failure: LoadError | undefined;
+}
+
+const nothing: Tail = { events: [], notShown: 0, mode: 'starting', failure: undefined };
+let tails = 0;
+
+/** Single events as they come. Costs nothing while it is stopped: it subscribes only between start and stop. */
+export class TailFeed {
+  readonly tail = new Cell<Tail>(nothing);
+  readonly #feed: LiveFeed;
+  readonly #model: string | undefined;
+  #events: InferenceEvent[] = [];
+  #waiting: InferenceEvent[] = [];
+  #notShown = 0;
+  #mode: Tail['mode'] = 'starting';
+  #failure: LoadError | undefined;
+  #channel: RealtimeChannel | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #drawTimer: ReturnType<typeof setTimeout> | undefined;
+  #sampleTimer: ReturnType<typeof setTimeout> | undefined;
+  #sampledRequests = 0;
+  #epoch = 0;
+  #second = { startedAt: 0, events: 0 };
+  #running = false;
+
+  constructor(feed: LiveFeed, model: string | undefined) {
+    this.#feed = feed;
+    this.#model = model;
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#epoch = this.#feed.data.get().epoch;
+    this.#unsubscribe = this.#feed.data.subscribe(() => this.#liveChanged());
+    this.#stream();
+    void this.#look(keptEvents / 4);
+  }
+
+  /** What is shown stays. */
+  stop(): void {
+    this.#running = false;
+    this.#unsubscribe?.();
+    this.#leave();
+    clearTimeout(this.#sampleTimer);
+    clearTimeout(this.#drawTimer);
+    this.#sampleTimer = this.#drawTimer = undefined;
+    this.#waiting = [];
+  }
+
+  #stream(): void {
+    this.#mode = 'stream';
+    this.#second = { startedAt: performance.now(), events: 0 };
+    const channel = this.#feed.client.channel(`tail-${++tails}`).on(
+      'postgres_changes',
+      {
+        event: 'INSERT',
+        schema: 'public',
+        table: 'inference_logs',
+        ...(this.#model !== undefined && { filter: `model_version=eq.${quote(this.#model)}` }),
+      },
+      ({ new: row }: { new: Record<string, unknown> }) => this.#take(row),
+    );
+    this.#channel = channel;
+    channel.subscribe();
+  }
+
+  #leave(): void {
+    const channel = this.#channel;
+    this.#channel = undefined;
+    if (channel !== undefined) void this.#feed.client.removeChannel(channel);
+  }
+
+  #take(row: Record<string, unknown>): void {
+    // Frames that were under way when the channel was left.
+    if (this.#channel === undefined) return;
+    const now = performance.now();
+    if (now - this.#second.startedAt > 1_000) this.#second = { startedAt: now, events: 0 };
+    if (++this.#second.events > streamPerSecond) {
+      this.#leave();
+      this.#mode = 'sample';
+      this.#sampledRequests = this.#requests();
+      this.#sampleSoon();
+    }
+    // Only the newest are ever drawn, so the others need not be kept until then.
+    if (this.#waiting.push(readEvent(row)) > drawnAtOnce) {
+      this.#waiting.shift();
+      this.#notShown++;
+    }
+    this.#drawSoon();
+  }
+
+  #liveChanged(): void {
+    const { epoch } = this.#feed.data.get();
+    if (epoch !== this.#epoch) {
+      // Connected anew: a channel that was lost on the way is made anew, and what was missed looked up.
+      this.#epoch = epoch;
+      if (this.#mode === 'stream') {
+        this.#leave();
+        this.#stream();
+      }
+      void this.#look(sampledEvents);
+    } else if (this.#mode === 'sample') {
+      this.#sampleSoon();
+    }
+  }
+
+  #sampleSoon(): void {
+    this.#sampleTimer ??= setTimeout(async () => {
+      const requests = this.#requests();
+      const came = Math.max(0, requests - this.#sampledRequests);
+      this.#sampledRequests = requests;
+      if (came > 0) {
+        const drawn = await this.#look(sampledEvents);
+        this.#notShown += Math.max(0, came - drawn);
+      }
+      this.#sampleTimer = undefined;
+      if (!this.#running) return;
+      if (came < streamAgainPerSecond) this.#stream();
+      // Otherwise the next change of the pulse asks again: a silent system is not asked.
+    }, sampleEveryMs);
+  }
+
+  /** Asks for the newest events; resolves with how many of them were not known. */
+  async #look(limit: number): Promise<number> {
+    try {
+      const newest = await loadEvents(this.#feed.client, {
+        until: this.#feed.clock.now() + 1_000,
+        model: this.#model,
+        limit,
+      });
+      if (!this.#running) return 0;
+      this.#failure = undefined;
+      const known = new Set([...this.#events, ...this.#waiting].map(({ id }) => id));
+      const fresh = newest.filter(({ id }) => !known.has(id));
+      this.#waiting.unshift(...fresh.reverse());
+      this.#draw();
+      return fresh.length;
+    } catch (error) {
+      if (!this.#running) return 0;
+      this.#failure = error instanceof LoadError ? error : new LoadError(String(error), 0);
+      this.#draw();
+      return 0;
+    }
+  }
+
+  #requests(): number {
+    let requests = 0;
+    for (const row of this.#feed.data.get().minutes) {
+      if (this.#model === undefined || row.model === this.#model) requests += row.requests;
+    }
+    return requests;
+  }
+
+  #drawSoon(): void {
+    this.#drawTimer ??= setTimeout(() => this.#draw(), drawEveryMs);
+  }
+
+  #draw(): void {
+    clearTimeout(this.#drawTimer);
+    this.#drawTimer = undefined;
+    this.#events = [...this.#waiting.reverse(), ...this.#events].slice(0, keptEvents);
+    this.#waiting = [];
+    this.tail.set({
+      events: this.#events,
+      notShown: this.#notShown,
+      mode: this.#mode,
+      failure: this.#failure,
+    });
+  }
+}
+
+/** A filter's value may hold what its grammar uses. */
+function quote(value: string): string {
+  return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
+}

@@ -1,0 +1,57 @@
+import { Tabs } from '@base-ui/react/tabs';
+import { readKey } from '../data/access.ts';
+import { CopyButton } from '../ui/CopyButton.tsx';
+import { Panel } from '../ui/Panel.tsx';
+import { languages, snippet } from './snippets.ts';
+
+/** What a newcomer sees: how to send the first event. It leaves by itself when that event comes. */
+export function FirstEvent() {
+  const needsKey = readKey() !== 'local';
+  return (
+    <Panel
+      title="Send the first event"
+      caption="this page turns live by itself when it comes"
+      state={{ kind: 'live' }}
+      className="max-w-4xl"
+    >
+      <Tabs.Root defaultValue="curl" className="px-4 pb-4">
+        <Tabs.List className="flex gap-1 border-line border-b" aria-label="Language">
+          {languages.map(({ id, title }) => (
+            <Tabs.Tab
+              key={id}
+              value={id}
+              className="-mb-px min-h-9 border-transparent border-b-2 px-3 font-medium text-muted text-small hover:text-text data-active:border-accent data-active:text-text"
+            >
+              {title}
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        {languages.map(({ id, title }) => {
+          const code = snippet(id, location.origin, needsKey);
+          return (
+            <Tabs.Panel key={id} value={id} className="relative pt-3">
+              <div className="absolute top-5 right-2">
+                <CopyButton text={code} what={`the ${title} example`} />
+              </div>
+              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus */}
+              <pre
+                tabIndex={0}
+                aria-label={`${title} example`}
+                className="overflow-x-auto rounded-md border border-line bg-canvas p-4 pt-12 font-mono text-caption sm:pt-4 sm:pr-28"
+              >
+                <code>{code}</code>
+              </pre>
+            </Tabs.Panel>
+          );
+        })}
+        <p className="mt-3 flex items-center gap-2 text-muted text-small">
+          <span className="relative flex size-2 text-accent">
+            <span className="absolute inline-flex size-full rounded-full bg-current opacity-40 motion-safe:animate-ping" />
+            <span className="relative inline-flex size-2 rounded-full bg-current" />
+          </span>
+          Listening. Required are model_version and inference_time_ms; everything else is optional.
+        </p>
+      </Tabs.Root>
+    </Panel>
+  );
+}

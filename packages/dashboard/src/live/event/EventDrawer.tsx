@@ -1,0 +1,12 @@
+import type { InferenceEvent } from '../../data/event.ts';
+import { timeOfDay } from '../../data/format.ts';
+import { Drawer } from '../../ui/Drawer.tsx';
+import { EventFacts } from './EventFacts.tsx';
+
+export function EventDrawer({ event, onClose }: { event: InferenceEvent; onClose: () => void }) {
+  return (
+    <Drawer open onClose={onClose} title={`Event of ${event.model}`} description={timeOfDay(event.at)}>
+      <EventFacts event={event} />
+    </Drawer>
+  );
+}
