@@ -39,8 +39,8 @@ export function parsePlan(args: string[], measurements: string[]): Plan | 'help'
     profile: values.profile === true,
     saveTo: values.save ?? null,
     rounds: quick ? 2 : 5,
-    warmUpMs: quick ? 700 : 1_500,
-    measureMs: quick ? 1_500 : 4_000,
+    warmUpMs: quick ? 500 : 1_500,
+    measureMs: quick ? 1_000 : 4_000,
   };
 }
 

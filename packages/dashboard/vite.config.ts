@@ -1,11 +1,17 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import tailwindcss from '@tailwindcss/vite';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
+const parts = fileURLToPath(new URL('src/data/supabaseParts.ts', import.meta.url));
+
 export default defineConfig({
   root: import.meta.dirname,
   plugins: [react(), tailwindcss(), themeScript()],
+  resolve: {
+    alias: [{ find: /^@supabase\/(auth|storage|functions)-js$/, replacement: parts }],
+  },
   build: {
     // light-dark() as it stands: what older browsers would get instead is three times the CSS.
     cssTarget: ['chrome123', 'firefox120', 'safari17.5'],
@@ -41,7 +47,9 @@ function themeScript(): Plugin {
     transformIndexHtml: {
       order: 'post',
       handler: (_html, { bundle = {} }) => {
-        const file = Object.values(bundle).find((output) => output.type === 'asset' && output.names.includes('theme.js'));
+        const file = Object.values(bundle).find(
+          (output) => output.type === 'asset' && output.names.includes('theme.js'),
+        );
         if (file === undefined) throw new Error(`theme.js (${reference}) is not in the bundle`);
         return [{ tag: 'script', attrs: { src: `/${file.fileName}` }, injectTo: 'head-prepend' }];
       },

@@ -104,14 +104,17 @@ class Inbox {
   }
 
   startSampling(): void {
-    this.#sampler = setInterval(
-      () => this.#samples.push({ atMs: monotonicMs(), messages: this.messages }),
-      SAMPLE_MS,
-    );
+    this.#sample();
+    this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
   }
 
   stopSampling(): void {
     clearInterval(this.#sampler);
+    this.#sample();
+  }
+
+  #sample(): void {
+    this.#samples.push({ atMs: monotonicMs(), messages: this.messages });
   }
 
   during({ openedAtMs, closedAtMs }: Expected): LatencySummary & { messagesPerSecond: number } {
@@ -120,10 +123,10 @@ class Inbox {
       const sent = this.#sentAtMs[index]!;
       if (sent >= openedAtMs && sent <= closedAtMs) latencies.record(this.#tookMs[index]!);
     }
-    const inside = this.#samples.filter(({ atMs }) => atMs >= openedAtMs && atMs <= closedAtMs);
-    const [first, last] = [inside[0], inside.at(-1)];
-    const messagesPerSecond =
-      first && last ? ((last.messages - first.messages) * 1_000) / (last.atMs - first.atMs) : Number.NaN;
+    // The samples around the window: a process that is busy with messages takes few of them.
+    const first = this.#samples.findLast(({ atMs }) => atMs <= openedAtMs) ?? this.#samples[0]!;
+    const last = this.#samples.find(({ atMs }) => atMs >= closedAtMs) ?? this.#samples.at(-1)!;
+    const messagesPerSecond = ((last.messages - first.messages) * 1_000) / (last.atMs - first.atMs);
     return { ...latencies.summary(), messagesPerSecond };
   }
 }

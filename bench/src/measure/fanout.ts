@@ -11,7 +11,12 @@ const OFFERED: Case = {
   sockets: 1_000,
 };
 
-export const fanout: Measurement = { name: 'fanout', title: `fan-out: ${OFFERED.what}`, run };
+export const fanout: Measurement = {
+  name: 'fanout',
+  title: `fan-out: ${OFFERED.what}`,
+  slow: true,
+  run,
+};
 
 async function run(bench: Bench): Promise<Row[]> {
   const nowcast = await bench.nowcast();

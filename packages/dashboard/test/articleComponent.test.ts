@@ -45,7 +45,11 @@ test("the article's component, unmodified but for URL and key, sees events and a
   await page.locator('#alerts', { hasText: 'warning: Inference latency spike: 9000' }).waitFor();
   expect(performance.now() - slow).toBeLessThan(1_000);
 
-  await server.insert('system_alerts', { severity: 'critical', alert_type: 'test', message: 'The model is down.' });
+  await server.insert('system_alerts', {
+    severity: 'critical',
+    alert_type: 'test',
+    message: 'The model is down.',
+  });
   await page.locator('#alerts', { hasText: 'critical: The model is down.' }).waitFor();
   expect(await page.title()).toBe('The model is down.');
   expect(errors).toEqual([]);

@@ -287,7 +287,7 @@ test('only what a channel asks for is sent: not other events, and nothing once i
 
 describe('a join, while the feed still has earlier commits to publish,', () => {
   test('waits for them: they reach the others and not the one who joins, and what it sent behind keeps its order', async () => {
-    let settled = (): void => {};
+    let settled: (() => void) | undefined;
     let settling = false;
     realtime = await startRealtime({
       settle: () => (settling ? new Promise((resolve) => (settled = resolve)) : Promise.resolve()),
@@ -298,10 +298,10 @@ describe('a join, while the feed still has earlier commits to publish,', () => {
     const join = late.send('realtime:dash', 'phx_join', { config: { postgres_changes: [LOG_INSERTS] } });
     const leave = late.send('realtime:dash', 'phx_leave', {}, join);
     const again = late.send('realtime:dash', 'phx_join', { config: { postgres_changes: [LOG_INSERTS] } });
-    await early.reply(early.send('phoenix', 'heartbeat'));
+    await until(() => settled !== undefined);
     realtime.hub.publish([inserted(logRow(1))]);
     settling = false;
-    settled();
+    settled!();
     await late.reply(again);
     realtime.hub.publish([inserted(logRow(2))]);
     await late.frame(({ event }) => event === 'postgres_changes');

@@ -1,5 +1,5 @@
-import { useCell } from '../data/cell.ts';
 import { readKey } from '../data/access.ts';
+import { useCell } from '../data/cell.ts';
 import { Panel } from '../ui/Panel.tsx';
 import { KeyForm } from './KeyForm.tsx';
 import { hrefOf, usePlace } from './router.ts';

@@ -12,13 +12,13 @@ export class Crash extends Component<{ children: ReactNode }, { message: string 
   override render(): ReactNode {
     if (this.state.message === undefined) return this.props.children;
     return (
-      <main className="grid gap-4 p-8" role="alert">
-        <h1 className="font-semibold text-verdict">This page broke. It says nothing about your system.</h1>
+      <div className="grid gap-4 p-8" role="alert">
+        <p className="font-semibold text-figure">This page broke. That says nothing about your system.</p>
         <p className="text-muted">{this.state.message}</p>
         <Button kind="primary" className="justify-self-start" onClick={() => location.reload()}>
           Reload the page
         </Button>
-      </main>
+      </div>
     );
   }
 }

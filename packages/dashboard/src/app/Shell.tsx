@@ -2,8 +2,8 @@ import { type ReactNode, useCallback, useState } from 'react';
 import icon from '../icon.svg';
 import { Button } from '../ui/Button.tsx';
 import { ConnectionBadge } from './ConnectionBadge.tsx';
-import { ShortcutsDialog } from './ShortcutsDialog.tsx';
 import { go, hrefOf, usePlace } from './router.ts';
+import { ShortcutsDialog } from './ShortcutsDialog.tsx';
 import { useShortcut } from './shortcuts.ts';
 import { ThemeButton } from './ThemeButton.tsx';
 import { nextTheme } from './theme.ts';
@@ -67,10 +67,14 @@ export function Shell({ children }: { children: ReactNode }) {
           </div>
         </div>
       </header>
-      <main id="content" tabIndex={-1} className="mx-auto max-w-[100rem] px-4 pt-6 pb-16 outline-none sm:px-6">
+      <main
+        id="content"
+        tabIndex={-1}
+        className="mx-auto max-w-[100rem] px-4 pt-6 pb-16 outline-none sm:px-6"
+      >
         {children}
       </main>
-      <ShortcutsDialog open={helpOpen} onClose={() => setHelpOpen(false)} />
+      {helpOpen && <ShortcutsDialog onClose={() => setHelpOpen(false)} />}
     </div>
   );
 }

@@ -2,10 +2,10 @@ import { useCell } from '../data/cell.ts';
 import { Drawer } from '../ui/Drawer.tsx';
 import { setShortcutsOn, shortcuts, shortcutsOn } from './shortcuts.ts';
 
-export function ShortcutsDialog({ open, onClose }: { open: boolean; onClose: () => void }) {
+export function ShortcutsDialog({ onClose }: { onClose: () => void }) {
   const on = useCell(shortcutsOn);
   return (
-    <Drawer place="middle" open={open} onClose={onClose} title="Keyboard shortcuts">
+    <Drawer place="middle" onClose={onClose} title="Keyboard shortcuts">
       <dl className="grid gap-2">
         {Object.values(shortcuts).map(({ key, does }) => (
           <div key={key} className="flex items-center justify-between gap-4">

@@ -8,7 +8,12 @@ const icons = { system: 'system', light: 'sun', dark: 'moon' } as const;
 export function ThemeButton() {
   const current = useCell(theme);
   return (
-    <Button kind="quiet" onClick={nextTheme} aria-label={`Theme: ${current}. Change`} title={`Theme: ${current}`}>
+    <Button
+      kind="quiet"
+      onClick={nextTheme}
+      aria-label={`Theme: ${current}. Change`}
+      title={`Theme: ${current}`}
+    >
       <Icon name={icons[current]} />
     </Button>
   );

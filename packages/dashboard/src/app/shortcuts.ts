@@ -43,7 +43,8 @@ export function useShortcut(name: ShortcutName, act: () => void): void {
       if (event.key !== shortcuts[name].key || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.defaultPrevented || isTyping(event.target)) return;
       // The list itself must close by the key that opened it; everything else waits behind a dialog.
-      if (name !== 'help' && (!shortcutsOn.get() || document.querySelector('[role="dialog"]') !== null)) return;
+      if (name !== 'help' && (!shortcutsOn.get() || document.querySelector('[role="dialog"]') !== null))
+        return;
       event.preventDefault();
       act();
     };
@@ -53,7 +54,9 @@ export function useShortcut(name: ShortcutName, act: () => void): void {
 }
 
 function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]') !== null;
+  return (
+    target instanceof HTMLElement && target.closest('input, textarea, select, [contenteditable]') !== null
+  );
 }
 
 function readSetting(): boolean {

@@ -11,8 +11,8 @@ export const theme = new Cell<Theme>(read());
 export function nextTheme(): void {
   const next = order[(order.indexOf(theme.get()) + 1) % order.length]!;
   theme.set(next);
-  if (next === 'system') delete document.documentElement.dataset['theme'];
-  else document.documentElement.dataset['theme'] = next;
+  if (next === 'system') delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = next;
   try {
     localStorage.setItem(storageName, next);
   } catch {
@@ -21,6 +21,6 @@ export function nextTheme(): void {
 }
 
 function read(): Theme {
-  const applied = document.documentElement.dataset['theme'];
+  const applied = document.documentElement.dataset.theme;
   return applied === 'light' || applied === 'dark' ? applied : 'system';
 }

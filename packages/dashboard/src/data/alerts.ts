@@ -14,18 +14,18 @@ export interface Alert {
 type Row = Readonly<Record<string, unknown>>;
 
 export function readAlert(row: Row): Alert {
-  const metadata = isRow(row['metadata']) ? row['metadata'] : {};
-  const labels = isRow(row['labels']) ? row['labels'] : {};
-  const model = labels['model_version'] ?? metadata['model_version'];
+  const metadata = isRow(row.metadata) ? row.metadata : {};
+  const labels = isRow(row.labels) ? row.labels : {};
+  const model = labels.model_version ?? metadata.model_version;
   return {
-    id: Number(row['id']),
-    at: time(row['timestamp']),
-    severity: row['severity'] === 'critical' ? 'critical' : 'warning',
-    type: String(row['alert_type']),
-    message: String(row['message']),
+    id: Number(row.id),
+    at: time(row.timestamp),
+    severity: row.severity === 'critical' ? 'critical' : 'warning',
+    type: String(row.alert_type),
+    message: String(row.message),
     model: typeof model === 'string' ? model : undefined,
-    acknowledged: row['acknowledged'] === true,
-    firing: row['status'] === 'firing',
+    acknowledged: row.acknowledged === true,
+    firing: row.status === 'firing',
   };
 }
 

@@ -34,31 +34,31 @@ type Row = Readonly<Record<string, unknown>>;
 
 export function readBucket(row: Row): Bucket {
   return {
-    start: time(row['bucket'] ?? row['minute']),
-    model: String(row['model_version']),
-    requests: number(row['request_count']),
-    errors: number(row['error_count']),
-    avgLatencyMs: number(row['avg_latency_ms']),
-    p50Ms: optional(row['p50_latency_ms']),
-    p95Ms: optional(row['p95_latency_ms']),
-    p99Ms: optional(row['p99_latency_ms']),
-    avgConfidence: optional(row['avg_confidence']),
-    avgQuality: optional(row['avg_quality']),
-    inputTokens: optional(row['input_tokens']),
-    outputTokens: optional(row['output_tokens']),
-    costUsd: optional(row['cost_usd']),
+    start: time(row.bucket ?? row.minute),
+    model: String(row.model_version),
+    requests: number(row.request_count),
+    errors: number(row.error_count),
+    avgLatencyMs: number(row.avg_latency_ms),
+    p50Ms: optional(row.p50_latency_ms),
+    p95Ms: optional(row.p95_latency_ms),
+    p99Ms: optional(row.p99_latency_ms),
+    avgConfidence: optional(row.avg_confidence),
+    avgQuality: optional(row.avg_quality),
+    inputTokens: optional(row.input_tokens),
+    outputTokens: optional(row.output_tokens),
+    costUsd: optional(row.cost_usd),
     rolling: readRolling(row),
-    updatedAt: row['updated_at'] === undefined ? 0 : time(row['updated_at']),
+    updatedAt: row.updated_at === undefined ? 0 : time(row.updated_at),
   };
 }
 
 function readRolling(row: Row): Rolling | null {
-  if (row['rolling_1h_avg_latency_ms'] === undefined) return null;
+  if (row.rolling_1h_avg_latency_ms === undefined) return null;
   return {
-    fiveMinuteMs: number(row['rolling_5m_avg_latency_ms']),
-    hourMs: number(row['rolling_1h_avg_latency_ms']),
-    fiveMinuteErrorPct: number(row['rolling_5m_error_rate_pct']),
-    hourErrorPct: number(row['rolling_1h_error_rate_pct']),
+    fiveMinuteMs: number(row.rolling_5m_avg_latency_ms),
+    hourMs: number(row.rolling_1h_avg_latency_ms),
+    fiveMinuteErrorPct: number(row.rolling_5m_error_rate_pct),
+    hourErrorPct: number(row.rolling_1h_error_rate_pct),
   };
 }
 

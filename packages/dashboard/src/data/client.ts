@@ -16,7 +16,8 @@ export interface ClientHooks {
 /** The only way from the page to the server: an ordinary Supabase client, to the server that served the page. */
 export function makeClient(key: string, { clock, refused, heartbeat }: ClientHooks): SupabaseClient {
   return createClient(location.origin, key, {
-    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+    // Nobody signs in here, so that part of supabase-js is left out: see supabaseParts.ts.
+    accessToken: async () => key,
     db: { timeout: requestTimeoutMs },
     global: {
       fetch: async (input, init) => {

@@ -39,41 +39,94 @@ export interface Connection {
   readonly everLive: boolean;
 }
 
-export const initialConnection: Connection = { phase: 'connecting', currentUntil: undefined, everLive: false };
+export const initialConnection: Connection = {
+  phase: 'connecting',
+  currentUntil: undefined,
+  everLive: false,
+};
 
 const same = undefined;
 
 /** undefined: the event changes nothing in this phase. The type refuses a missing case. */
 const transitions: Record<Phase, Record<ConnectionEvent, Phase | undefined>> = {
   connecting: {
-    subscribed: 'catchingUp', caughtUp: same, missed: same, lost: 'reconnecting', woke: same, answered: same,
-    wentOffline: 'offline', wentOnline: same, refused: 'denied',
+    subscribed: 'catchingUp',
+    caughtUp: same,
+    missed: same,
+    lost: 'reconnecting',
+    woke: same,
+    answered: same,
+    wentOffline: 'offline',
+    wentOnline: same,
+    refused: 'denied',
   },
   catchingUp: {
-    subscribed: same, caughtUp: 'live', missed: same, lost: 'reconnecting', woke: same, answered: same,
-    wentOffline: 'offline', wentOnline: same, refused: 'denied',
+    subscribed: same,
+    caughtUp: 'live',
+    missed: same,
+    lost: 'reconnecting',
+    woke: same,
+    answered: same,
+    wentOffline: 'offline',
+    wentOnline: same,
+    refused: 'denied',
   },
   live: {
     // A channel that joins anew may have missed something, whatever the socket did.
-    subscribed: 'catchingUp', caughtUp: same, missed: 'catchingUp', lost: 'reconnecting', woke: 'doubtful',
-    answered: same, wentOffline: 'offline', wentOnline: same, refused: 'denied',
+    subscribed: 'catchingUp',
+    caughtUp: same,
+    missed: 'catchingUp',
+    lost: 'reconnecting',
+    woke: 'doubtful',
+    answered: same,
+    wentOffline: 'offline',
+    wentOnline: same,
+    refused: 'denied',
   },
   doubtful: {
-    subscribed: 'catchingUp', caughtUp: same, missed: 'catchingUp', lost: 'reconnecting', woke: same,
-    answered: 'catchingUp', wentOffline: 'offline', wentOnline: same, refused: 'denied',
+    subscribed: 'catchingUp',
+    caughtUp: same,
+    missed: 'catchingUp',
+    lost: 'reconnecting',
+    woke: same,
+    answered: 'catchingUp',
+    wentOffline: 'offline',
+    wentOnline: same,
+    refused: 'denied',
   },
   reconnecting: {
-    subscribed: 'catchingUp', caughtUp: same, missed: same, lost: same, woke: same, answered: same,
-    wentOffline: 'offline', wentOnline: same, refused: 'denied',
+    subscribed: 'catchingUp',
+    caughtUp: same,
+    missed: same,
+    lost: same,
+    woke: same,
+    answered: same,
+    wentOffline: 'offline',
+    wentOnline: same,
+    refused: 'denied',
   },
   offline: {
-    subscribed: 'catchingUp', caughtUp: same, missed: same, lost: same, woke: same, answered: same,
-    wentOffline: same, wentOnline: 'reconnecting', refused: 'denied',
+    subscribed: 'catchingUp',
+    caughtUp: same,
+    missed: same,
+    lost: same,
+    woke: same,
+    answered: same,
+    wentOffline: same,
+    wentOnline: 'reconnecting',
+    refused: 'denied',
   },
   // Only another key helps, and with it the feed starts anew.
   denied: {
-    subscribed: same, caughtUp: same, missed: same, lost: same, woke: same, answered: same, wentOffline: same,
-    wentOnline: same, refused: same,
+    subscribed: same,
+    caughtUp: same,
+    missed: same,
+    lost: same,
+    woke: same,
+    answered: same,
+    wentOffline: same,
+    wentOnline: same,
+    refused: same,
   },
 };
 

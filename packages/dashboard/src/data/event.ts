@@ -17,15 +17,15 @@ export interface InferenceEvent {
 
 export function readEvent(row: Readonly<Record<string, unknown>>): InferenceEvent {
   return {
-    id: Number(row['id']),
-    at: time(row['timestamp']),
-    model: String(row['model_version']),
-    latencyMs: Number(row['inference_time_ms']),
-    confidence: row['confidence_score'] == null ? null : Number(row['confidence_score']),
-    predictionClass: text(row['prediction_class']),
-    isError: row['is_error'] === true,
-    errorMessage: text(row['error_message']),
-    feature: text(row['feature']),
+    id: Number(row.id),
+    at: time(row.timestamp),
+    model: String(row.model_version),
+    latencyMs: Number(row.inference_time_ms),
+    confidence: row.confidence_score == null ? null : Number(row.confidence_score),
+    predictionClass: text(row.prediction_class),
+    isError: row.is_error === true,
+    errorMessage: text(row.error_message),
+    feature: text(row.feature),
     row,
   };
 }

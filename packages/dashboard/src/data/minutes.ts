@@ -80,7 +80,9 @@ class Window {
 
 function isNewer(row: Bucket, known: Bucket): boolean {
   if (row.updatedAt > 0 && known.updatedAt > 0) return row.updatedAt > known.updatedAt;
-  return row.requests > known.requests || (row.requests === known.requests && row.updatedAt >= known.updatedAt);
+  return (
+    row.requests > known.requests || (row.requests === known.requests && row.updatedAt >= known.updatedAt)
+  );
 }
 
 function compare(a: string, b: string): number {

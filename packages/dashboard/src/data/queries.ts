@@ -53,7 +53,11 @@ export async function loadMetrics(
   for (let page = 0; page < maxPages; page++) {
     const rows = rowsOf(
       await client
-        .rpc('metrics', { since: new Date(since).toISOString(), step: `${stepSeconds} seconds` }, { get: true })
+        .rpc(
+          'metrics',
+          { since: new Date(since).toISOString(), step: `${stepSeconds} seconds` },
+          { get: true },
+        )
         .order('bucket')
         .order('model_version')
         .range(page * pageRows, (page + 1) * pageRows - 1)
@@ -91,7 +95,7 @@ export async function loadNewestEventAt(client: SupabaseClient, now: number): Pr
       .limit(1)
       .retry(false),
   );
-  return rows[0] === undefined ? null : time(rows[0]['timestamp']);
+  return rows[0] === undefined ? null : time(rows[0].timestamp);
 }
 
 export interface EventsQuery {
@@ -118,6 +122,10 @@ export async function loadEvents(
 
 /** @throws LoadError; its status is 401 or 403 where the key may read only */
 export async function acknowledge(client: SupabaseClient, alertId: number): Promise<void> {
-  const { error, status } = await client.from('system_alerts').update({ acknowledged: true }).eq('id', alertId);
-  if (error !== null) throw new LoadError(status === 0 ? 'The server does not answer.' : error.message, status);
+  const { error, status } = await client
+    .from('system_alerts')
+    .update({ acknowledged: true })
+    .eq('id', alertId);
+  if (error !== null)
+    throw new LoadError(status === 0 ? 'The server does not answer.' : error.message, status);
 }

@@ -20,10 +20,42 @@ const minute = 60_000;
 const hour = 60 * minute;
 
 export const ranges: readonly Range[] = [
-  { id: '1h', short: '1 h', window: 'last hour', stepMs: minute, buckets: 60, stepName: 'minute', newestName: 'newest minute' },
-  { id: '6h', short: '6 h', window: 'last 6 hours', stepMs: 5 * minute, buckets: 72, stepName: '5 minutes', newestName: 'newest 5 minutes' },
-  { id: '24h', short: '24 h', window: 'last 24 hours', stepMs: 15 * minute, buckets: 96, stepName: '15 minutes', newestName: 'newest 15 minutes' },
-  { id: '7d', short: '7 d', window: 'last 7 days', stepMs: hour, buckets: 168, stepName: 'hour', newestName: 'newest hour' },
+  {
+    id: '1h',
+    short: '1 h',
+    window: 'last hour',
+    stepMs: minute,
+    buckets: 60,
+    stepName: 'minute',
+    newestName: 'newest minute',
+  },
+  {
+    id: '6h',
+    short: '6 h',
+    window: 'last 6 hours',
+    stepMs: 5 * minute,
+    buckets: 72,
+    stepName: '5 minutes',
+    newestName: 'newest 5 minutes',
+  },
+  {
+    id: '24h',
+    short: '24 h',
+    window: 'last 24 hours',
+    stepMs: 15 * minute,
+    buckets: 96,
+    stepName: '15 minutes',
+    newestName: 'newest 15 minutes',
+  },
+  {
+    id: '7d',
+    short: '7 d',
+    window: 'last 7 days',
+    stepMs: hour,
+    buckets: 168,
+    stepName: 'hour',
+    newestName: 'newest hour',
+  },
 ];
 
 export const defaultRange = ranges[0]!;

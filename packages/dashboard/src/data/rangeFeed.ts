@@ -75,7 +75,10 @@ export class RangeFeed {
     if (this.#stopped) return;
     const load = ++this.#loads;
     try {
-      const buckets = await loadMetrics(this.#feed.client, { since, stepSeconds: this.#range.stepMs / 1_000 });
+      const buckets = await loadMetrics(this.#feed.client, {
+        since,
+        stepSeconds: this.#range.stepMs / 1_000,
+      });
       if (load !== this.#loads || this.#stopped) return;
       const kept = this.load.get().buckets.filter(({ start }) => start < since);
       this.load.set({ buckets: [...kept, ...buckets], loaded: true, failure: undefined });

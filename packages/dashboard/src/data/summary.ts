@@ -69,7 +69,10 @@ const steadyRequests = 20;
 /** The newest bucket of one model that says something: the one under way once it has enough requests. */
 export function newestBucket(rows: readonly Bucket[]): Bucket | undefined {
   const [last, before] = [rows.at(-1), rows.at(-2)];
-  return last !== undefined && before !== undefined && last.requests < steadyRequests && before.requests > last.requests
+  return last !== undefined &&
+    before !== undefined &&
+    last.requests < steadyRequests &&
+    before.requests > last.requests
     ? before
     : last;
 }

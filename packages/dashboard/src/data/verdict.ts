@@ -62,10 +62,12 @@ export function judge(evidence: Evidence): Verdict {
     return { level: 'unknown', sentence: 'Looking …', reasons: [] };
   }
   if (connection.phase === 'reconnecting' || connection.phase === 'offline') {
-    const why = connection.phase === 'offline' ? 'this device is offline' : 'the connection to Nowcast is lost';
+    const why =
+      connection.phase === 'offline' ? 'this device is offline' : 'the connection to Nowcast is lost';
     return { level: 'unknown', sentence: `Cannot tell: ${why}.`, reasons: [] };
   }
-  if (newestEventAt === null) return { level: 'waiting', sentence: 'Waiting for the first event.', reasons: [] };
+  if (newestEventAt === null)
+    return { level: 'waiting', sentence: 'Waiting for the first event.', reasons: [] };
 
   const silentFor = now - newestEventAt;
   const reasons: Reason[] = [];

@@ -68,21 +68,22 @@ export function AlertPanel({ className }: { className?: string }) {
           <AlertLine key={alert.id} alert={alert} now={now} onAcknowledge={() => acknowledgeOne(alert)} />
         ))}
       </ul>
-      <Drawer
-        place="middle"
-        open={refused !== undefined}
-        onClose={() => setRefused(undefined)}
-        title="Acknowledging needs a service key"
-      >
-        <KeyForm
-          explanation="The key of this browser may only read. With a service key it may also change alerts."
-          onKey={(key) => {
-            const { client } = signIn(key);
-            // Where this key may not either, the alert stays, and asking again says why.
-            if (refused !== undefined) acknowledge(client, refused.id).catch(() => undefined);
-          }}
-        />
-      </Drawer>
+      {refused !== undefined && (
+        <Drawer
+          place="middle"
+          onClose={() => setRefused(undefined)}
+          title="Acknowledging needs a service key"
+        >
+          <KeyForm
+            explanation="The key of this browser may only read. With a service key it may also change alerts."
+            onKey={(key) => {
+              const { client } = signIn(key);
+              // Where this key may not either, the alert stays, and asking again says why.
+              acknowledge(client, refused.id).catch(() => undefined);
+            }}
+          />
+        </Drawer>
+      )}
     </Panel>
   );
 }
@@ -93,7 +94,9 @@ function AlertLine({ alert, now, onAcknowledge }: { alert: Alert; now: number; o
   return (
     <li data-alert={alert.id} className="grid gap-1.5 border-line border-t px-4 py-3">
       <div className="flex flex-wrap items-center gap-x-2 text-small">
-        <span className={`inline-flex items-center gap-1.5 font-semibold ${critical ? 'text-bad' : 'text-warning'}`}>
+        <span
+          className={`inline-flex items-center gap-1.5 font-semibold ${critical ? 'text-bad' : 'text-warning'}`}
+        >
           <Icon name={critical ? 'bad' : 'warning'} className="size-4" />
           {critical ? 'Critical' : 'Warning'}
         </span>
@@ -115,7 +118,11 @@ function AlertLine({ alert, now, onAcknowledge }: { alert: Alert; now: number; o
             Show <span className="max-w-40 truncate">{model}</span>
           </Button>
         )}
-        <Button onClick={() => showEvents({ since: at - beforeMs, until: now + beforeMs, model, onlyErrors: false })}>
+        <Button
+          onClick={() =>
+            showEvents({ since: at - beforeMs, until: now + beforeMs, model, onlyErrors: false })
+          }
+        >
           Events
         </Button>
         {acknowledged ? (

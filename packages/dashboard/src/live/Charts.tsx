@@ -1,10 +1,9 @@
 import { useCallback, useMemo } from 'react';
 import type { Bucket } from '../data/bucket.ts';
 import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
-import type { Range } from '../data/range.ts';
 import { Segmented } from '../ui/Segmented.tsx';
 import { ChartPanel, type ChartPanelProps } from './chart/ChartPanel.tsx';
-import { pointsOf, type Series, type ValueOf } from './chart/points.ts';
+import { pointsOf, type ReadValue, type Series } from './chart/points.ts';
 import {
   type ErrorMeasure,
   type LatencyMeasure,
@@ -22,29 +21,34 @@ export interface ChartsProps {
   readonly range: RangeRows;
 }
 
-const latencyOf: Record<Exclude<LatencyMeasure, 'all'>, { readonly label: string; readonly valueOf: ValueOf }> = {
-  p50: { label: 'p50', valueOf: (row) => row.p50Ms },
-  p95: { label: 'p95', valueOf: (row) => row.p95Ms },
-  p99: { label: 'p99', valueOf: (row) => row.p99Ms },
-  mean: { label: 'mean', valueOf: (row) => row.avgLatencyMs },
-  '5m': { label: 'mean of 5 minutes', valueOf: (row) => row.rolling?.fiveMinuteMs ?? null },
-  '1h': { label: 'mean of 1 hour', valueOf: (row) => row.rolling?.hourMs ?? null },
+const latencyOf: Record<
+  Exclude<LatencyMeasure, 'all'>,
+  { readonly label: string; readonly read: ReadValue }
+> = {
+  p50: { label: 'p50', read: (row) => row.p50Ms },
+  p95: { label: 'p95', read: (row) => row.p95Ms },
+  p99: { label: 'p99', read: (row) => row.p99Ms },
+  mean: { label: 'mean', read: (row) => row.avgLatencyMs },
+  '5m': { label: 'mean of 5 minutes', read: (row) => row.rolling?.fiveMinuteMs ?? null },
+  '1h': { label: 'mean of 1 hour', read: (row) => row.rolling?.hourMs ?? null },
 };
 /** What one model's latency is drawn as: the spread, and where it stands against its own past. */
 const spread = ['p50', 'p95', 'p99', '5m', '1h'] as const;
 
-const errorsOf: Record<ErrorMeasure, { readonly label: string; readonly valueOf: ValueOf }> = {
-  each: { label: '', valueOf: (row) => (100 * row.errors) / row.requests },
-  '5m': { label: 'rolling 5 minutes', valueOf: (row) => row.rolling?.fiveMinuteErrorPct ?? null },
-  '1h': { label: 'rolling 1 hour', valueOf: (row) => row.rolling?.hourErrorPct ?? null },
+const errorsOf: Record<ErrorMeasure, { readonly label: string; readonly read: ReadValue }> = {
+  each: { label: '', read: (row) => (100 * row.errors) / row.requests },
+  '5m': { label: 'rolling 5 minutes', read: (row) => row.rolling?.fiveMinuteErrorPct ?? null },
+  '1h': { label: 'rolling 1 hour', read: (row) => row.rolling?.hourErrorPct ?? null },
 };
 
-const requestsOf: ValueOf = (row) => row.requests;
-const confidenceOf: ValueOf = (row) => row.avgConfidence;
-const qualityOf: ValueOf = (row) => row.avgQuality;
-const tokensOf: ValueOf = (row) =>
-  row.inputTokens === null && row.outputTokens === null ? null : (row.inputTokens ?? 0) + (row.outputTokens ?? 0);
-const costOf: ValueOf = (row) => row.costUsd;
+const requestsOf: ReadValue = (row) => row.requests;
+const confidenceOf: ReadValue = (row) => row.avgConfidence;
+const qualityOf: ReadValue = (row) => row.avgQuality;
+const tokensOf: ReadValue = (row) =>
+  row.inputTokens === null && row.outputTokens === null
+    ? null
+    : (row.inputTokens ?? 0) + (row.outputTokens ?? 0);
+const costOf: ReadValue = (row) => row.costUsd;
 const wholeNumber = (value: number) => count(value);
 const unitScale: [number | 'auto', number | 'auto'] = ['auto', 1];
 
@@ -62,11 +66,11 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
   const latencyColumns = useMemo(() => {
     if (latencyMeasure !== 'all' || only === undefined) {
       const measure = latencyOf[latencyMeasure === 'all' ? 'p95' : latencyMeasure];
-      return perModel(names, models, measure.valueOf);
+      return perModel(names, models, measure.read);
     }
     return spread.map((key, index) => ({
       model: only,
-      valueOf: latencyOf[key].valueOf,
+      read: latencyOf[key].read,
       series: { label: latencyOf[key].label, slot: index, model: only },
     }));
   }, [latencyMeasure, only, names, models]);
@@ -80,14 +84,14 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
     return {
       requests: from(perModel(names, models, requestsOf), 0),
       latency: from(latencyColumns, null),
-      errors: from(perModel(names, models, errorsOf[view.errors].valueOf), null),
+      errors: from(perModel(names, models, errorsOf[view.errors].read), null),
       confidence: from(perModel(names, models, confidenceOf), null),
       quality: from(perModel(names, models, qualityOf), null),
       tokens: from(perModel(names, models, tokensOf), 0),
       cost: from(perModel(names, models, costOf), 0),
     };
   }, [rows, starts, names, models, latencyColumns, view.errors]);
-  const has = (of: ValueOf) => rows.some((row: Bucket) => of(row) !== null && names.includes(row.model));
+  const has = (of: ReadValue) => rows.some((row: Bucket) => of(row) !== null && names.includes(row.model));
 
   return (
     <div className="grid gap-3 lg:grid-cols-2">
@@ -195,12 +199,12 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
   );
 }
 
-type Columns = readonly { readonly model: string; readonly valueOf: ValueOf; readonly series: Series }[];
+type Columns = readonly { readonly model: string; readonly read: ReadValue; readonly series: Series }[];
 
-function perModel(names: readonly string[], models: ShownModels, valueOf: ValueOf): Columns {
+function perModel(names: readonly string[], models: ShownModels, read: ReadValue): Columns {
   return names.map((model) => ({
     model,
-    valueOf,
+    read,
     series: { label: model, slot: models.slots.get(model) ?? 0, model },
   }));
 }

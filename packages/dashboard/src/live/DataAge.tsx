@@ -15,7 +15,11 @@ export function DataAge({ newestEventAt, connection, now }: DataAgeProps) {
     <dl className="shrink-0 sm:text-right">
       <dt className="text-caption text-muted">Newest event</dt>
       <dd className="figure font-semibold text-figure" data-age>
-        {typeof newestEventAt === 'number' ? `${duration(now - newestEventAt)} ago` : newestEventAt === null ? 'none yet' : '–'}
+        {typeof newestEventAt === 'number'
+          ? `${duration(now - newestEventAt)} ago`
+          : newestEventAt === null
+            ? 'none yet'
+            : '–'}
       </dd>
       <dt className="sr-only">Freshness of this page</dt>
       <dd className="text-caption text-muted" data-freshness>

@@ -5,7 +5,7 @@ import { Panel } from '../ui/Panel.tsx';
 import { languages, snippet } from './snippets.ts';
 
 /** What a newcomer sees: how to send the first event. It leaves by itself when that event comes. */
-export function FirstEvent() {
+export default function FirstEvent() {
   const needsKey = readKey() !== 'local';
   return (
     <Panel
@@ -33,14 +33,16 @@ export function FirstEvent() {
               <div className="absolute top-5 right-2">
                 <CopyButton text={code} what={`the ${title} example`} />
               </div>
-              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus */}
-              <pre
+              <section
+                // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus
                 tabIndex={0}
                 aria-label={`${title} example`}
-                className="overflow-x-auto rounded-md border border-line bg-canvas p-4 pt-12 font-mono text-caption sm:pt-4 sm:pr-28"
+                className="overflow-x-auto rounded-md border border-line bg-canvas"
               >
-                <code>{code}</code>
-              </pre>
+                <pre className="p-4 pt-12 font-mono text-caption sm:pt-4 sm:pr-28">
+                  <code>{code}</code>
+                </pre>
+              </section>
             </Tabs.Panel>
           );
         })}

@@ -1,17 +1,21 @@
+import { Suspense } from 'react';
+import { Crash } from '../app/Crash.tsx';
 import { useFeed } from '../app/session.ts';
 import { useCell } from '../data/cell.ts';
+import { lazyPart } from '../ui/lazyPart.tsx';
 import { AlertPanel } from './AlertPanel.tsx';
 import { Charts } from './Charts.tsx';
 import { EventsDrawer } from './event/EventsDrawer.tsx';
-import { FirstEvent } from './FirstEvent.tsx';
 import { useLiveView } from './liveView.ts';
 import { ModelTable } from './ModelTable.tsx';
 import { useShownModels } from './shownModels.ts';
-import { TailPanel } from './tail/TailPanel.tsx';
 import { Tiles } from './Tiles.tsx';
 import { Toolbar } from './Toolbar.tsx';
+import { TailPanel } from './tail/TailPanel.tsx';
 import { useRangeRows } from './useRangeRows.ts';
 import { Verdict } from './Verdict.tsx';
+
+const FirstEvent = lazyPart(() => import('./FirstEvent.tsx'));
 
 /** Charts and tables are redrawn at most once a second: they are dear, and show minutes. */
 const redrawEveryMs = 1_000;
@@ -23,7 +27,13 @@ export function LivePage() {
   return (
     <div className="grid gap-4">
       <Verdict />
-      {newestEventAt === null ? <FirstEvent /> : <Figures />}
+      {newestEventAt === null ? (
+        <Suspense fallback={null}>
+          <FirstEvent />
+        </Suspense>
+      ) : (
+        <Figures />
+      )}
     </div>
   );
 }
@@ -44,7 +54,11 @@ function Figures() {
           <Charts view={view} models={models} range={range} />
           <ModelTable view={view} models={models} range={range} />
         </div>
-        <TailPanel model={view.model} models={models} className="xl:col-start-2 xl:row-span-2 xl:row-start-2" />
+        <TailPanel
+          model={view.model}
+          models={models}
+          className="xl:col-start-2 xl:row-span-2 xl:row-start-2"
+        />
       </div>
       {view.events !== undefined && <EventsDrawer window={view.events} />}
     </>

@@ -43,11 +43,18 @@ export function ModelTable({ view, models, range: { rows, state, reload } }: Mod
         <table className="w-full border-separate border-spacing-0 text-small">
           <thead>
             <tr>
-              <th scope="col" className="sticky left-0 bg-surface pr-4 pb-1 text-left align-bottom font-medium">
+              <th
+                scope="col"
+                className="sticky left-0 bg-surface pr-4 pb-1 text-left align-bottom font-medium"
+              >
                 Version
               </th>
               {columns.map(({ title, window }) => (
-                <th key={title + window} scope="col" className="pb-1 pl-4 text-right align-bottom font-medium">
+                <th
+                  key={title + window}
+                  scope="col"
+                  className="pb-1 pl-4 text-right align-bottom font-medium"
+                >
                   {title}
                   <span className="block font-normal text-caption text-muted">{window}</span>
                 </th>
@@ -67,7 +74,11 @@ export function ModelTable({ view, models, range: { rows, state, reload } }: Mod
                     className="flex max-w-full items-center gap-2 underline-offset-2 hover:underline aria-pressed:text-accent"
                     onClick={() => showModel(line.model === view.model ? undefined : line.model)}
                   >
-                    {models.slots.has(line.model) ? <Swatch slot={models.slots.get(line.model)!} /> : <NoSwatch />}
+                    {models.slots.has(line.model) ? (
+                      <Swatch slot={models.slots.get(line.model)!} />
+                    ) : (
+                      <NoSwatch />
+                    )}
                     <span className="truncate">{line.model}</span>
                   </button>
                 </th>
@@ -101,7 +112,11 @@ function columnsOf({ range }: LiveView): readonly Column[] {
     { title: 'p50', window: newestName, cell: ({ newest }) => orDash(newest?.p50Ms, latency) },
     { title: 'p95', window: newestName, cell: ({ newest }) => orDash(newest?.p95Ms, latency) },
     { title: 'p99', window: newestName, cell: ({ newest }) => orDash(newest?.p99Ms, latency) },
-    { title: 'Mean', window: 'rolling 5 min', cell: ({ newest }) => orDash(newest?.rolling?.fiveMinuteMs, latency) },
+    {
+      title: 'Mean',
+      window: 'rolling 5 min',
+      cell: ({ newest }) => orDash(newest?.rolling?.fiveMinuteMs, latency),
+    },
     { title: 'Mean', window: 'rolling 1 h', cell: ({ newest }) => orDash(newest?.rolling?.hourMs, latency) },
     {
       title: 'Confidence',
@@ -118,7 +133,8 @@ function columnsOf({ range }: LiveView): readonly Column[] {
     {
       title: 'Tokens',
       window: 'in / out',
-      cell: ({ inputTokens, outputTokens }) => `${orDash(inputTokens, compact)} / ${orDash(outputTokens, compact)}`,
+      cell: ({ inputTokens, outputTokens }) =>
+        `${orDash(inputTokens, compact)} / ${orDash(outputTokens, compact)}`,
       present: ({ inputTokens, outputTokens }) => inputTokens !== null || outputTokens !== null,
     },
     {

@@ -30,7 +30,9 @@ export function Tile({ label, window, value, level, lines, trend, state }: TileP
         <span className="text-caption text-muted">{window}</span>
       </dt>
       <dd className={old ? 'opacity-60' : ''}>
-        <output className={`figure block font-semibold text-figure tracking-tight ${level ? colours[level] : ''}`}>
+        <output
+          className={`figure block font-semibold text-figure tracking-tight ${level ? colours[level] : ''}`}
+        >
           {waiting ? '–' : value}
         </output>
         {lines.map((line) => (

@@ -27,11 +27,22 @@ export function Tiles({ range, model }: TilesProps) {
   const now = useNow(feed.clock, 5_000);
   const minutes = feed.data.get().minutes;
   const figures = useMemo(() => {
-    const ours = (all: readonly Bucket[]) => (model === undefined ? all : all.filter((row) => row.model === model));
-    return figuresOf({ range, starts, now, rows: ours(rows), minutes: ours(minutes), several: model === undefined });
+    const ours = (all: readonly Bucket[]) =>
+      model === undefined ? all : all.filter((row) => row.model === model);
+    return figuresOf({
+      range,
+      starts,
+      now,
+      rows: ours(rows),
+      minutes: ours(minutes),
+      several: model === undefined,
+    });
   }, [range, starts, now, rows, minutes, model]);
   return (
-    <dl aria-label="Key figures" className="grid grid-cols-2 gap-3 sm:grid-cols-[repeat(auto-fit,minmax(11.5rem,1fr))]">
+    <dl
+      aria-label="Key figures"
+      className="grid grid-cols-2 gap-3 sm:grid-cols-[repeat(auto-fit,minmax(11.5rem,1fr))]"
+    >
       {figures.map((figure) => (
         <Tile key={figure.label} {...figure} state={state.kind} />
       ))}
@@ -60,7 +71,9 @@ function figuresOf({ range, starts, now, rows, minutes, several }: Given): reado
     });
   const rolling = (of: (summary: Summary) => number | null, format: (value: number) => string) => {
     const [ofFive, ofHour] = [of(five), of(hour)];
-    return [`5 min ${ofFive === null ? '–' : format(ofFive)} · 1 h ${ofHour === null ? '–' : format(ofHour)}`];
+    return [
+      `5 min ${ofFive === null ? '–' : format(ofFive)} · 1 h ${ofHour === null ? '–' : format(ofHour)}`,
+    ];
   };
   const slowest = [...groupBy(rows, (row) => row.model).values()]
     .flatMap((own) => newestBucket(own) ?? [])

@@ -15,14 +15,32 @@ export interface ToolbarProps {
 /** What is looked at: how far back, and which model version. */
 export function Toolbar({ rangeId, models, model }: ToolbarProps) {
   const options = models.shown;
-  useShortcut('range1', useCallback(() => showRange('1h'), []));
-  useShortcut('range2', useCallback(() => showRange('6h'), []));
-  useShortcut('range3', useCallback(() => showRange('24h'), []));
-  useShortcut('range4', useCallback(() => showRange('7d'), []));
-  useShortcut('allModels', useCallback(() => showModel(undefined), []));
+  useShortcut(
+    'range1',
+    useCallback(() => showRange('1h'), []),
+  );
+  useShortcut(
+    'range2',
+    useCallback(() => showRange('6h'), []),
+  );
+  useShortcut(
+    'range3',
+    useCallback(() => showRange('24h'), []),
+  );
+  useShortcut(
+    'range4',
+    useCallback(() => showRange('7d'), []),
+  );
+  useShortcut(
+    'allModels',
+    useCallback(() => showModel(undefined), []),
+  );
   useShortcut(
     'nextModel',
-    useCallback(() => showModel(options[model === undefined ? 0 : options.indexOf(model) + 1]), [options, model]),
+    useCallback(
+      () => showModel(options[model === undefined ? 0 : options.indexOf(model) + 1]),
+      [options, model],
+    ),
   );
   return (
     <div className="flex flex-wrap items-center gap-x-4 gap-y-2">
@@ -38,13 +56,19 @@ export function Toolbar({ rangeId, models, model }: ToolbarProps) {
             All model versions
           </Choice>
           {options.map((name) => (
-            <Choice key={name} chosen={name === model} onChoose={() => showModel(name === model ? undefined : name)}>
+            <Choice
+              key={name}
+              chosen={name === model}
+              onChoose={() => showModel(name === model ? undefined : name)}
+            >
               <Swatch slot={models.slots.get(name) ?? 0} />
               <span className="max-w-48 truncate">{name}</span>
             </Choice>
           ))}
           {models.hidden > 0 && (
-            <li className="self-center px-2 text-caption text-muted">and {models.hidden} more in the table below</li>
+            <li className="self-center px-2 text-caption text-muted">
+              and {models.hidden} more in the table below
+            </li>
           )}
         </ul>
       ) : null}

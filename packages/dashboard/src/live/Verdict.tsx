@@ -40,7 +40,11 @@ export function Verdict() {
             <Icon name={verdict.level} className="size-5" />
           </span>
           {/* The one thing on the page that is announced; what ticks stands outside of it. */}
-          <h1 role="status" aria-live="polite" className="text-balance font-semibold text-verdict tracking-tight">
+          <h1
+            role="status"
+            aria-live="polite"
+            className="text-balance font-semibold text-verdict tracking-tight"
+          >
             {verdict.sentence}
           </h1>
         </div>

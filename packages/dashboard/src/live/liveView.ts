@@ -1,5 +1,5 @@
 import { go, usePlace } from '../app/router.ts';
-import { type Range, type RangeId, defaultRange, rangeById } from '../data/range.ts';
+import { defaultRange, type Range, type RangeId, rangeById } from '../data/range.ts';
 
 /** What of the Live page stands in its URL. */
 
@@ -23,7 +23,15 @@ export interface EventsWindow {
   readonly onlyErrors: boolean;
 }
 
-const latencyMeasures: readonly string[] = ['p50', 'p95', 'p99', 'mean', '5m', '1h', 'all'] satisfies LatencyMeasure[];
+const latencyMeasures: readonly string[] = [
+  'p50',
+  'p95',
+  'p99',
+  'mean',
+  '5m',
+  '1h',
+  'all',
+] satisfies LatencyMeasure[];
 
 export function useLiveView(): LiveView {
   const { params } = usePlace();

@@ -19,7 +19,9 @@ export function useShownModels(rows: readonly Bucket[], chosen: string | undefin
   return useMemo(() => {
     const busiest = all.slice(0, shownModels);
     const names =
-      chosen === undefined || busiest.includes(chosen) ? busiest : [...busiest.slice(0, shownModels - 1), chosen];
+      chosen === undefined || busiest.includes(chosen)
+        ? busiest
+        : [...busiest.slice(0, shownModels - 1), chosen];
     const assigned = slots.current.assign(names);
     // In the order of their colours: a list that is sorted by traffic jumps under the pointer.
     const shown = [...names].sort((a, b) => assigned.get(a)! - assigned.get(b)!);
@@ -30,7 +32,8 @@ export function useShownModels(rows: readonly Bucket[], chosen: string | undefin
 /** The same array as long as its content is the same. */
 function useStable(names: readonly string[]): readonly string[] {
   const kept = useRef(names);
-  const same = names.length === kept.current.length && names.every((name, index) => name === kept.current[index]);
+  const same =
+    names.length === kept.current.length && names.every((name, index) => name === kept.current[index]);
   if (!same) kept.current = names;
   return kept.current;
 }

@@ -19,7 +19,17 @@ export interface PanelProps {
 
 /** A titled piece of the page, in one of the states that DESIGN.md lists. */
 export function Panel(props: PanelProps) {
-  const { title, caption, state, empty, actions, onRetry, className = '', bodyClassName = '', children } = props;
+  const {
+    title,
+    caption,
+    state,
+    empty,
+    actions,
+    onRetry,
+    className = '',
+    bodyClassName = '',
+    children,
+  } = props;
   const id = useId();
   const dimmed = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
   return (
@@ -47,7 +57,9 @@ export function Panel(props: PanelProps) {
           </div>
         )}
         {(state.kind === 'live' || dimmed) && (
-          <div className={`h-full transition-opacity ${dimmed ? 'opacity-60' : ''}`}>{children}</div>
+          <div className={`h-full motion-safe:transition-opacity ${dimmed ? 'opacity-60' : ''}`}>
+            {children}
+          </div>
         )}
       </div>
     </section>

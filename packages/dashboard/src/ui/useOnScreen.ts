@@ -9,7 +9,9 @@ export function useOnScreen<E extends Element>(): readonly [RefObject<E | null>,
   const [near, setNear] = useState(false);
   const [shown, setShown] = useState(document.visibilityState === 'visible');
   useEffect(() => {
-    const observer = new IntersectionObserver((entries) => setNear(entries.at(-1)!.isIntersecting), { rootMargin });
+    const observer = new IntersectionObserver((entries) => setNear(entries.at(-1)!.isIntersecting), {
+      rootMargin,
+    });
     if (ref.current !== null) observer.observe(ref.current);
     const changed = () => setShown(document.visibilityState === 'visible');
     document.addEventListener('visibilitychange', changed);

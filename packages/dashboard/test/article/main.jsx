@@ -18,7 +18,11 @@ globalThis.AlertPanel = ({ alerts }) =>
     alerts.map((alert) => h('li', { key: alert.id }, `${alert.severity}: ${alert.message}`)),
   );
 globalThis.LiveStats = ({ metrics }) =>
-  h('p', { id: 'stats' }, metrics ? `${metrics.request_count} requests, ${metrics.avg_latency_ms} ms` : 'nothing yet');
+  h(
+    'p',
+    { id: 'stats' },
+    metrics ? `${metrics.request_count} requests, ${metrics.avg_latency_ms} ms` : 'nothing yet',
+  );
 globalThis.showCriticalAlert = (message) => {
   document.title = message;
 };

@@ -1,12 +1,18 @@
 import chromium from '@sparticuz/chromium';
-import { type Browser, type BrowserContext, type BrowserContextOptions, chromium as playwright, type Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  type Page,
+  chromium as playwright,
+} from 'playwright-core';
 
 /** Headless Chromium from npm. */
 export async function launchBrowser(): Promise<Browser> {
   return await playwright.launch({
     executablePath: await chromium.executablePath(),
+    // Not the package's own arguments, which are for AWS Lambda: a single process, and no CORS.
     args: [
-      ...chromium.args,
       '--no-sandbox',
       '--disable-gpu',
       '--disable-background-networking',

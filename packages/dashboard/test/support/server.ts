@@ -106,7 +106,7 @@ export class TestServer {
   }
 
   #headers(): Record<string, string> {
-    const key = this.#env['NOWCAST_SERVICE_KEY'];
+    const key = this.#env.NOWCAST_SERVICE_KEY;
     return key === undefined ? {} : { apikey: key, authorization: `Bearer ${key}` };
   }
 }

@@ -1,6 +1,7 @@
-import { lazy, type ReactNode, Suspense, useRef, useState } from 'react';
+import { type ReactNode, Suspense, useRef, useState } from 'react';
 import { Button } from '../../ui/Button.tsx';
 import { Icon } from '../../ui/Icon.tsx';
+import { lazyPart } from '../../ui/lazyPart.tsx';
 import { Panel } from '../../ui/Panel.tsx';
 import type { PanelState } from '../../ui/panelState.ts';
 import { useOnScreen } from '../../ui/useOnScreen.ts';
@@ -9,7 +10,7 @@ import type { Point, Series } from './points.ts';
 import { Swatch } from './Swatch.tsx';
 import type { TimeChartProps } from './TimeChart.tsx';
 
-const TimeChart = lazy(() => import('./TimeChart.tsx'));
+const TimeChart = lazyPart(() => import('./TimeChart.tsx'));
 
 export interface ChartPanelProps extends Omit<TimeChartProps, 'label'> {
   readonly title: string;

@@ -1,5 +1,12 @@
 /** A second sign beside the colour, for those who do not see it: the later colours are dashed. */
-export const dashes: readonly (string | undefined)[] = [undefined, undefined, undefined, '7 3', '2 3', '10 3 2 3'];
+export const dashes: readonly (string | undefined)[] = [
+  undefined,
+  undefined,
+  undefined,
+  '7 3',
+  '2 3',
+  '10 3 2 3',
+];
 
 export function dashOf(slot: number): string | undefined {
   return dashes[slot % dashes.length];
@@ -13,7 +20,15 @@ export function colourOf(slot: number): string {
 export function Swatch({ slot, dash = slot }: { slot: number; dash?: number | undefined }) {
   return (
     <svg aria-hidden="true" viewBox="0 0 18 4" className="h-1 w-4.5 shrink-0">
-      <line x1="1" x2="17" y1="2" y2="2" stroke={colourOf(slot)} strokeWidth="2.5" strokeDasharray={dashOf(dash)} />
+      <line
+        x1="1"
+        x2="17"
+        y1="2"
+        y2="2"
+        stroke={colourOf(slot)}
+        strokeWidth="2.5"
+        strokeDasharray={dashOf(dash)}
+      />
     </svg>
   );
 }

@@ -82,8 +82,8 @@ function TimeChart(props: TimeChartProps) {
         />
         {series.map((one, index) => {
           const common = {
-            // Names come from events: the index is the key, the name is only ever text.
-            dataKey: (point: Point) => point.values[index],
+            // By index: names come from events. Recharts also asks of points that it made up itself.
+            dataKey: (point: Partial<Point>) => point.values?.[index],
             stroke: colourOf(one.slot),
             strokeWidth: 1.75,
             strokeDasharray: dashOf(one.dash ?? one.slot) ?? '',
@@ -101,7 +101,12 @@ function TimeChart(props: TimeChartProps) {
               dot={false}
             />
           ) : (
-            <Line key={one.label} {...common} type="linear" dot={<LonelyDot points={points} series={index} />} />
+            <Line
+              key={one.label}
+              {...common}
+              type="linear"
+              dot={<LonelyDot points={points} series={index} />}
+            />
           );
         })}
       </ComposedChart>
@@ -112,7 +117,14 @@ function TimeChart(props: TimeChartProps) {
 export default memo(TimeChart);
 
 /** A value between two gaps has no line to be on; without a dot the first event of all would be invisible. */
-function LonelyDot(props: { points: readonly Point[]; series: number; cx?: number; cy?: number; index?: number; stroke?: string }) {
+function LonelyDot(props: {
+  points: readonly Point[];
+  series: number;
+  cx?: number;
+  cy?: number;
+  index?: number;
+  stroke?: string;
+}) {
   const { points, series, cx, cy, index = 0, stroke } = props;
   const at = (offset: number) => points[index + offset]?.values[series] ?? null;
   if (at(0) === null || at(-1) !== null || at(1) !== null) return null;

@@ -17,21 +17,21 @@ export interface Series {
   readonly dash?: number;
 }
 
-export type ValueOf = (row: Bucket) => number | null;
+export type ReadValue = (row: Bucket) => number | null;
 
-/** One value for each start and series: rows of `model` through `valueOf`, and `absent` where there is no row. */
+/** One value for each start and series: rows of `model` through `read`, and `absent` where there is no row. */
 export function pointsOf(
   rows: readonly Bucket[],
   starts: readonly number[],
-  columns: readonly { readonly model: string; readonly valueOf: ValueOf }[],
+  columns: readonly { readonly model: string; readonly read: ReadValue }[],
   absent: null | 0,
 ): readonly Point[] {
   const byKey = new Map(rows.map((row) => [`${row.start} ${row.model}`, row]));
   return starts.map((start) => ({
     start,
-    values: columns.map(({ model, valueOf }) => {
+    values: columns.map(({ model, read }) => {
       const row = byKey.get(`${start} ${model}`);
-      return row === undefined ? absent : valueOf(row);
+      return row === undefined ? absent : read(row);
     }),
   }));
 }

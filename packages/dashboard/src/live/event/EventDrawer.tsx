@@ -5,7 +5,7 @@ import { EventFacts } from './EventFacts.tsx';
 
 export function EventDrawer({ event, onClose }: { event: InferenceEvent; onClose: () => void }) {
   return (
-    <Drawer open onClose={onClose} title={`Event of ${event.model}`} description={timeOfDay(event.at)}>
+    <Drawer onClose={onClose} title={`Event of ${event.model}`} description={timeOfDay(event.at)}>
       <EventFacts event={event} />
     </Drawer>
   );

@@ -11,7 +11,11 @@ import { EventLine } from './EventLine.tsx';
 
 const listed = 100;
 
-type Answer = { readonly of: EventsWindow; readonly events?: readonly InferenceEvent[]; readonly failure?: string };
+type Answer = {
+  readonly of: EventsWindow;
+  readonly events?: readonly InferenceEvent[];
+  readonly failure?: string;
+};
 
 /** The events behind a point of a chart, or behind an alert. */
 export function EventsDrawer({ window }: { window: EventsWindow }) {
@@ -37,7 +41,6 @@ export function EventsDrawer({ window }: { window: EventsWindow }) {
   const { events, failure } = answer ?? {};
   return (
     <Drawer
-      open
       onClose={hideEvents}
       title={`${onlyErrors ? 'Errors' : 'Events'}${model === undefined ? '' : ` of ${model}`}`}
       description={`${timeOfDay(since)} to ${timeOfDay(until, since)}, newest first`}

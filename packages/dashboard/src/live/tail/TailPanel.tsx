@@ -1,6 +1,6 @@
 import { memo, useCallback, useEffect, useMemo, useState } from 'react';
-import { useShortcut } from '../../app/shortcuts.ts';
 import { useFeed } from '../../app/session.ts';
+import { useShortcut } from '../../app/shortcuts.ts';
 import { useCell } from '../../data/cell.ts';
 import type { InferenceEvent } from '../../data/event.ts';
 import { count } from '../../data/format.ts';
@@ -66,7 +66,9 @@ export function TailPanel({ model, models, className = '' }: TailPanelProps) {
         }
       >
         <p className="figure px-4 pb-1 text-caption text-muted" data-not-shown>
-          {tail.notShown > 0 ? `+${count(tail.notShown)} not shown, all of them counted` : 'Every event is shown'}
+          {tail.notShown > 0
+            ? `+${count(tail.notShown)} not shown, all of them counted`
+            : 'Every event is shown'}
         </p>
         <ol className="h-112 overflow-y-auto border-line border-t">
           {tail.events.map((event) => (
