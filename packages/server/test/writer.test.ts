@@ -1,4 +1,4 @@
-import { copyLine, type InferenceEvent, validateEvent } from '@nowcast/protocol';
+import { CopyEncoder, type InferenceEvent, validateEvent } from '@nowcast/protocol';
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -31,7 +31,7 @@ async function mismatches(): Promise<unknown[]> {
 async function prepared(
   target: Pipeline,
   events: InferenceEvent[],
-): Promise<{ rows: StoredEvent[]; copyText: string }> {
+): Promise<{ rows: StoredEvent[]; copyData: Uint8Array }> {
   await target.ids.reserve(events.length);
   const nowMicros = Date.now() * 1000;
   const rows = events.map((input) => {
@@ -45,7 +45,9 @@ async function prepared(
     if (validation.error !== undefined) throw new Error(validation.error.message);
     return { id: target.ids.take(), event: validation.event };
   });
-  return { rows, copyText: rows.map((row) => copyLine(row.id, row.event)).join('') };
+  const encoder = new CopyEncoder();
+  for (const { id, event: valid } of rows) encoder.add(id, valid);
+  return { rows, copyData: encoder.take() };
 }
 
 describe('a stored text', () => {

@@ -38,10 +38,10 @@ export function dollars(value: number): string {
   return `$${value < 1_000 ? value.toFixed(2) : compactFormat.format(value)}`;
 }
 
-/** "0.8 s", "12 s", "4 min", "3 h", "2 days". */
+/** "under 1 s", "12 s", "4 min", "3 h", "2 days". */
 export function duration(ms: number): string {
   const seconds = Math.max(0, ms) / 1_000;
-  if (seconds < 10) return `${seconds.toFixed(seconds < 1 ? 1 : 0)} s`;
+  if (seconds < 1) return 'under 1 s';
   if (seconds < 90) return `${Math.floor(seconds)} s`;
   const minutes = seconds / 60;
   if (minutes < 90) return `${Math.floor(minutes)} min`;

@@ -94,7 +94,7 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
   const has = (of: ReadValue) => rows.some((row: Bucket) => of(row) !== null && names.includes(row.model));
 
   return (
-    <div className="grid gap-3 lg:grid-cols-2">
+    <div className="grid gap-3 md:grid-cols-2 md:[&>:last-child:nth-child(odd)]:col-span-2">
       <ChartPanel
         {...common}
         {...chart.requests}

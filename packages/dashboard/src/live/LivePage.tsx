@@ -32,7 +32,9 @@ export function LivePage() {
           <FirstEvent />
         </Suspense>
       ) : (
-        <Figures />
+        <Crash>
+          <Figures />
+        </Crash>
       )}
     </div>
   );
@@ -45,20 +47,15 @@ function Figures() {
   return (
     <>
       <Toolbar rangeId={view.range.id} models={models} model={view.model} />
-      <div className="grid gap-4 xl:grid-cols-[minmax(0,1fr)_22rem] xl:grid-rows-[auto_auto_1fr]">
-        <AlertPanel className="xl:col-start-2 xl:row-start-1 xl:self-start" />
-        <div className="xl:col-start-1 xl:row-start-1">
-          <Tiles range={view.range} model={view.model} />
-        </div>
-        <div className="grid min-w-0 content-start gap-4 xl:col-start-1 xl:row-span-2 xl:row-start-2">
+      <Tiles range={view.range} model={view.model} />
+      {/* In the order of a small screen; a large one has the alerts and the tail beside the charts. */}
+      <div className="grid gap-3 xl:grid-cols-[minmax(0,1fr)_22rem] xl:grid-rows-[auto_1fr]">
+        <AlertPanel className="xl:col-start-2 xl:row-start-1" />
+        <div className="grid min-w-0 content-start gap-3 xl:col-start-1 xl:row-span-2 xl:row-start-1">
           <Charts view={view} models={models} range={range} />
           <ModelTable view={view} models={models} range={range} />
         </div>
-        <TailPanel
-          model={view.model}
-          models={models}
-          className="xl:col-start-2 xl:row-span-2 xl:row-start-2"
-        />
+        <TailPanel model={view.model} models={models} className="xl:col-start-2 xl:row-start-2" />
       </div>
       {view.events !== undefined && <EventsDrawer window={view.events} />}
     </>

@@ -55,8 +55,8 @@ export function ModelTable({ view, models, range: { rows, state, reload } }: Mod
                   scope="col"
                   className="pb-1 pl-4 text-right align-bottom font-medium"
                 >
-                  {title}
-                  <span className="block font-normal text-caption text-muted">{window}</span>
+                  <span className="whitespace-nowrap">{title}</span>
+                  <span className="ml-auto block max-w-24 font-normal text-caption text-muted">{window}</span>
                 </th>
               ))}
             </tr>
@@ -114,10 +114,10 @@ function columnsOf({ range }: LiveView): readonly Column[] {
     { title: 'p99', window: newestName, cell: ({ newest }) => orDash(newest?.p99Ms, latency) },
     {
       title: 'Mean',
-      window: 'rolling 5 min',
-      cell: ({ newest }) => orDash(newest?.rolling?.fiveMinuteMs, latency),
+      window: 'rolling 5 min / 1 h',
+      cell: ({ newest }) =>
+        `${orDash(newest?.rolling?.fiveMinuteMs, latency)} / ${orDash(newest?.rolling?.hourMs, latency)}`,
     },
-    { title: 'Mean', window: 'rolling 1 h', cell: ({ newest }) => orDash(newest?.rolling?.hourMs, latency) },
     {
       title: 'Confidence',
       window: 'mean, 0 to 1',

@@ -25,18 +25,18 @@ export function Tile({ label, window, value, level, lines, trend, state }: TileP
       data-state={state}
       className="relative min-w-0 overflow-hidden rounded-panel border border-line bg-surface px-4 pt-3 pb-9"
     >
-      <dt className="flex flex-wrap items-baseline gap-x-2">
-        <span className="font-semibold text-small">{label}</span>
-        <span className="text-caption text-muted">{window}</span>
+      <dt>
+        <span className="block font-semibold text-small">{label}</span>
+        <span className="block text-caption text-muted">{window}</span>
       </dt>
       <dd className={old ? 'opacity-60' : ''}>
         <output
-          className={`figure block font-semibold text-figure tracking-tight ${level ? colours[level] : ''}`}
+          className={`figure mt-1 block font-semibold text-figure tracking-tight ${level ? colours[level] : ''}`}
         >
           {waiting ? '–' : value}
         </output>
         {lines.map((line) => (
-          <span key={line} className="figure block truncate text-caption text-muted">
+          <span key={line} title={line} className="figure block truncate text-caption text-muted">
             {line}
           </span>
         ))}

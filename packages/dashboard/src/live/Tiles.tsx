@@ -41,7 +41,7 @@ export function Tiles({ range, model }: TilesProps) {
   return (
     <dl
       aria-label="Key figures"
-      className="grid grid-cols-2 gap-3 sm:grid-cols-[repeat(auto-fit,minmax(11.5rem,1fr))]"
+      className="grid grid-cols-2 gap-3 sm:grid-cols-[repeat(auto-fit,minmax(10.5rem,1fr))]"
     >
       {figures.map((figure) => (
         <Tile key={figure.label} {...figure} state={state.kind} />
@@ -86,7 +86,7 @@ function figuresOf({ range, starts, now, rows, minutes, several }: Given): reado
       label: 'Requests',
       window: range.window,
       value: count(whole.requests),
-      lines: [`${perSecond(five.requests / secondsOfFive)} in the last 5 min`],
+      lines: [`${perSecond(five.requests / secondsOfFive)}, last 5 min`],
       trend: trend((bucket) => bucket.requests),
     },
     {
@@ -95,7 +95,7 @@ function figuresOf({ range, starts, now, rows, minutes, several }: Given): reado
       value: slowest?.p95Ms == null ? '–' : latency(slowest.p95Ms),
       lines: [
         ...(several && slowest !== undefined ? [`slowest: ${slowest.model}`] : []),
-        ...rolling((summary) => summary.avgLatencyMs, latency).map((line) => `mean ${line}`),
+        ...(five.avgLatencyMs === null ? [] : [`5 min mean ${latency(five.avgLatencyMs)}`]),
       ],
       trend: trend((_, bucket) => highest(bucket.map(({ p95Ms }) => p95Ms))),
     },
@@ -150,7 +150,7 @@ function figuresOf({ range, starts, now, rows, minutes, several }: Given): reado
 }
 
 function perSecond(rate: number): string {
-  return rate >= 1 || rate === 0 ? `${count(rate)} per second` : `${count(rate * 60)} per minute`;
+  return rate >= 1 || rate === 0 ? `${count(rate)} a second` : `${count(rate * 60)} a minute`;
 }
 
 function levelOf(errorPct: number | null): Figure['level'] {

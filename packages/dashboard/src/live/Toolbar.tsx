@@ -43,7 +43,7 @@ export function Toolbar({ rangeId, models, model }: ToolbarProps) {
     ),
   );
   return (
-    <div className="flex flex-wrap items-center gap-x-4 gap-y-2">
+    <div className="z-20 -mx-1 flex flex-wrap items-center gap-x-4 gap-y-2 bg-canvas/95 px-1 py-2 md:sticky md:top-12">
       <Segmented
         label="Range"
         value={rangeId}

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { readSettings } from '../settings.ts';
+import { checkGivenDatabase } from '../store/givenDatabase.ts';
 import { migrate } from '../store/migrate.ts';
 import { withDatabase } from './database.ts';
 
@@ -8,7 +9,9 @@ export function addMigrateCommand(program: Command): void {
     .command('migrate')
     .description('bring the database to this version and end (start does it too)')
     .action(async () => {
-      await withDatabase(readSettings(process.env), 'migrate', migrate);
+      const settings = readSettings(process.env);
+      if (settings.databaseUrl !== undefined) await checkGivenDatabase(settings.databaseUrl);
+      await withDatabase(settings, 'migrate', migrate);
       console.log('The database is at this version.');
     });
 }

@@ -1,4 +1,4 @@
-import { copyLine, dayOf, type FieldError, type ValidationLimits, validateEvent } from '@nowcast/protocol';
+import { CopyEncoder, dayOf, type FieldError, type ValidationLimits, validateEvent } from '@nowcast/protocol';
 import type { IdPool } from '../store/idPool.ts';
 import type { Partitions } from '../store/partitions.ts';
 import type { BatchId, StoredEvent, WriteOutcome } from '../store/request.ts';
@@ -28,6 +28,7 @@ export class Intake {
   readonly #ids: IdPool;
   readonly #partitions: Partitions;
   readonly #hotDays: number;
+  readonly #encoder = new CopyEncoder();
   /** Time of the newest event taken since start, for the age of data. */
   lastEventAt: number | undefined;
 
@@ -58,11 +59,13 @@ export class Intake {
     unreadable?: ReadonlyMap<number, string>,
   ): Promise<IntakeResult> {
     const limits = this.#limits();
-    if (!this.#ids.has(inputs.length)) await this.#ids.reserve(inputs.length);
+    // Others may take what was reserved before this one goes on.
+    while (!this.#ids.has(inputs.length)) await this.#ids.reserve(inputs.length);
+    // From here to the end of the loop nothing waits: the encoder is shared.
+    this.#encoder.clear();
     const rows: StoredEvent[] = [];
     const rejected: RejectedEvent[] = [];
     let warnings: string[] | undefined;
-    let copyText = '';
     for (let index = 0; index < inputs.length; index += 1) {
       const unread = unreadable?.get(index);
       if (unread !== undefined) {
@@ -77,7 +80,7 @@ export class Intake {
       const { event } = validation;
       const id = this.#ids.take();
       rows.push({ id, event });
-      copyText += copyLine(id, event);
+      this.#encoder.add(id, event);
       if (validation.warnings !== undefined) {
         warnings ??= [];
         for (const warning of validation.warnings) if (!warnings.includes(warning)) warnings.push(warning);
@@ -85,7 +88,12 @@ export class Intake {
     }
     let outcome: WriteOutcome = { kind: 'committed' };
     if (rows.length > 0) {
-      const request = { rows, copyText, batch, answer: answer?.(rows.length, rejected) };
+      const request = {
+        rows,
+        copyData: this.#encoder.take(),
+        batch,
+        answer: answer?.(rows.length, rejected),
+      };
       await this.#ensurePartitions(rows);
       outcome = await this.#writer.write(request);
       this.lastEventAt = Date.now();

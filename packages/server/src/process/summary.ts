@@ -1,4 +1,4 @@
-import { copyTimestamp, minuteOf, type ValidEvent } from '@nowcast/protocol';
+import { minuteOf, sqlTimestamp, type ValidEvent } from '@nowcast/protocol';
 import pg from 'pg';
 import { addToHistogram, binOf, type Histogram, type HistogramEdges } from './histogram.ts';
 
@@ -76,7 +76,7 @@ class Summary {
   sqlRow(): string {
     const [latencyBins, latencyCounts] = sqlArrays(this.latencyBins);
     const [confidenceBins, confidenceCounts] = sqlArrays(this.confidenceBins);
-    return `('${copyTimestamp(this.minuteMicros)}',${literal(this.modelVersion)},${literal(this.feature)},${literal(
+    return `('${sqlTimestamp(this.minuteMicros)}',${literal(this.modelVersion)},${literal(this.feature)},${literal(
       this.variant,
     )},${this.requests},${this.errors},${this.latencySum},${this.latencySumSq},${this.latencyLogSum},${
       this.latencyLogSumSq
@@ -115,7 +115,8 @@ class OptionalSum {
 
 /** Summaries of the events of one transaction, one a key. */
 export class Summaries {
-  readonly #byKey = new Map<string, Summary>();
+  /** By model; a transaction holds few minutes, features and variants of each. No key text is put together. */
+  readonly #byModel = new Map<string, Summary[]>();
   readonly #edges: HistogramEdges;
 
   constructor(edges: HistogramEdges) {
@@ -123,22 +124,35 @@ export class Summaries {
   }
 
   add(event: ValidEvent): void {
-    const minute = minuteOf(event.timestampMicros);
-    // NUL cannot occur in the texts: the door refuses it.
-    const key = `${minute}\0${event.model_version}\0${event.feature ?? ''}\0${event.variant ?? ''}`;
-    let summary = this.#byKey.get(key);
-    if (summary === undefined) {
-      summary = new Summary(minute, event);
-      this.#byKey.set(key, summary);
-    }
-    summary.add(event, this.#edges);
+    this.#of(event).add(event, this.#edges);
   }
 
   /** One INSERT of all keys. */
   insertStatement(): string {
     const rows: string[] = [];
-    for (const summary of this.#byKey.values()) rows.push(summary.sqlRow());
+    for (const summaries of this.#byModel.values())
+      for (const summary of summaries) rows.push(summary.sqlRow());
     return `insert into nowcast.summary_partials values ${rows.join(',')}`;
+  }
+
+  #of(event: ValidEvent): Summary {
+    const minute = minuteOf(event.timestampMicros);
+    let ofModel = this.#byModel.get(event.model_version);
+    if (ofModel === undefined) {
+      ofModel = [];
+      this.#byModel.set(event.model_version, ofModel);
+    }
+    const feature = event.feature ?? '';
+    const variant = event.variant ?? '';
+    // Backwards: events come in the order of time, so the newest minute is the likeliest.
+    for (let index = ofModel.length - 1; index >= 0; index -= 1) {
+      const summary = ofModel[index]!;
+      if (summary.minuteMicros === minute && summary.feature === feature && summary.variant === variant)
+        return summary;
+    }
+    const summary = new Summary(minute, event);
+    ofModel.push(summary);
+    return summary;
   }
 }
 

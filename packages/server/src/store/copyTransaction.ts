@@ -15,7 +15,7 @@ interface PgConnection {
  * Rejects with the server's error (the transaction is then still to be rolled back), or with the connection's
  * error (the outcome is then unknown).
  */
-export function copyTransaction(client: pg.Client, text: string, data: Buffer): Promise<void> {
+export function copyTransaction(client: pg.Client, text: string, data: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     client.query(new CopyTransaction(text, data, resolve, reject));
   });
@@ -24,11 +24,11 @@ export function copyTransaction(client: pg.Client, text: string, data: Buffer): 
 /** What pg calls a Submittable. */
 class CopyTransaction {
   readonly #text: string;
-  readonly #data: Buffer;
+  readonly #data: Uint8Array;
   readonly #resolve: () => void;
   readonly #reject: (error: Error) => void;
 
-  constructor(text: string, data: Buffer, resolve: () => void, reject: (error: Error) => void) {
+  constructor(text: string, data: Uint8Array, resolve: () => void, reject: (error: Error) => void) {
     this.#text = text;
     this.#data = data;
     this.#resolve = resolve;

@@ -1,4 +1,4 @@
-import { copyColumns, copyTimestamp, dayOf } from '@nowcast/protocol';
+import { copyColumns, dayOf, sqlTimestamp } from '@nowcast/protocol';
 import pg from 'pg';
 import type { HistogramEdges } from '../process/histogram.ts';
 import { Summaries } from '../process/summary.ts';
@@ -6,7 +6,7 @@ import type { WriteRequest } from './request.ts';
 
 /** A group is closed to further requests beyond these: a transaction should stay in the tens of milliseconds. */
 const maxGroupRows = 10_000;
-const maxGroupCharacters = 4 * 1024 * 1024;
+const maxGroupBytes = 4 * 1024 * 1024;
 
 /** Requests that are committed in one transaction: the rows of one UTC day. */
 export class Group {
@@ -15,8 +15,8 @@ export class Group {
   readonly #edges: HistogramEdges;
   readonly #summaries: Summaries;
   readonly #range = new RowRange();
-  readonly #copyTexts: string[] = [];
-  #characters = 0;
+  readonly #copyData: Uint8Array[] = [];
+  #bytes = 0;
 
   constructor(day: string, edges: HistogramEdges) {
     this.day = day;
@@ -28,14 +28,14 @@ export class Group {
     return (
       this.#range.count === 0 ||
       (this.#range.count + request.rows.length <= maxGroupRows &&
-        this.#characters + request.copyText.length <= maxGroupCharacters)
+        this.#bytes + request.copyData.length <= maxGroupBytes)
     );
   }
 
   add(request: WriteRequest): void {
     this.requests.push(request);
-    this.#copyTexts.push(request.copyText);
-    this.#characters += request.copyText.length;
+    this.#copyData.push(request.copyData);
+    this.#bytes += request.copyData.length;
     for (const row of request.rows) {
       this.#range.add(row.id, row.event.timestampMicros);
       this.#summaries.add(row.event);
@@ -60,7 +60,7 @@ export class Group {
   }
 
   copyData(): Buffer {
-    return Buffer.from(this.#copyTexts.join(''), 'utf8');
+    return Buffer.concat(this.#copyData, this.#bytes);
   }
 
   /** Halves, for finding the request that PostgreSQL refuses. */
@@ -102,7 +102,7 @@ export function copyStatement(day: string): string {
 /** @param day undefined when the rows lie in several partitions */
 export function feedStatement(token: string, day: string | undefined, range: RowRange): string {
   return `insert into nowcast.feed (token, relation, day, row_count, min_timestamp, max_timestamp, min_id, max_id)
-    values ('${token}','inference_logs',${day === undefined ? 'null' : `'${day}'`},${range.count},'${copyTimestamp(range.minMicros)}','${copyTimestamp(
+    values ('${token}','inference_logs',${day === undefined ? 'null' : `'${day}'`},${range.count},'${sqlTimestamp(range.minMicros)}','${sqlTimestamp(
       range.maxMicros,
     )}',${range.minId},${range.maxId})`;
 }

@@ -21,7 +21,7 @@ export type WriteOutcome =
 export interface WriteRequest {
   readonly rows: readonly StoredEvent[];
   /** COPY lines of the rows, in their order. */
-  readonly copyText: string;
+  readonly copyData: Uint8Array;
   readonly batch: BatchId | undefined;
   /** What a repeat of the batch is answered. */
   readonly answer: unknown;

@@ -2,6 +2,7 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import type { Settings } from '../settings.ts';
 import { startEmbedded } from './embedded/embedded.ts';
+import { checkGivenDatabase } from './givenDatabase.ts';
 import { migrate } from './migrate.ts';
 
 /** A migrated PostgreSQL, the embedded one or a given one, and the pool that everything but the writer shares. */
@@ -25,6 +26,7 @@ export async function openStore(settings: Settings, log: Logger): Promise<Store>
       : undefined;
   try {
     const url = embedded?.url ?? settings.databaseUrl!;
+    if (embedded === undefined) await checkGivenDatabase(url);
     await migrate(url);
     const pool = new pg.Pool({
       connectionString: url,

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { dayOf } from '@nowcast/protocol';
+import { CopyEncoder, dayOf } from '@nowcast/protocol';
 import type pg from 'pg';
 import type { HistogramEdges } from '../process/histogram.ts';
 import { Summaries } from '../process/summary.ts';
@@ -24,7 +24,7 @@ import {
 import { failureOf } from './sqlState.ts';
 import type { WriterConnection } from './writerConnection.ts';
 
-/** What an event holds beside its COPY text while it waits: the object and its strings, roughly. */
+/** What an event holds beside its COPY line while it waits: the object and its strings, roughly. */
 const bytesPerWaitingEvent = 512;
 /** Requests that waited this long for a database that is away are answered 503; the sender still has them. */
 const maxWaitMs = 5_000;
@@ -79,8 +79,8 @@ export class Writer {
    * @throws OverloadedError nothing was stored, try again later
    * @throws RefusedRowsError PostgreSQL refuses these rows
    */
-  write(request: Pick<WriteRequest, 'rows' | 'copyText' | 'batch' | 'answer'>): Promise<WriteOutcome> {
-    const bytes = request.copyText.length + request.rows.length * bytesPerWaitingEvent;
+  write(request: Pick<WriteRequest, 'rows' | 'copyData' | 'batch' | 'answer'>): Promise<WriteOutcome> {
+    const bytes = request.copyData.length + request.rows.length * bytesPerWaitingEvent;
     this.assertRoomFor(bytes);
     this.#pendingBytes += bytes;
     return new Promise<WriteOutcome>((resolve, reject) => {
@@ -157,24 +157,23 @@ export class Writer {
   }
 
   async #writeSpanning(client: pg.Client, request: WriteRequest, token: string): Promise<void> {
-    const lines = request.copyText.split('\n');
-    const linesByDay = new Map<string, string[]>();
+    const linesByDay = new Map<string, CopyEncoder>();
     const range = new RowRange();
     const summaries = new Summaries(this.#options.edges);
-    request.rows.forEach((row, index) => {
+    for (const row of request.rows) {
       const day = dayOf(row.event.timestampMicros);
-      const ofDay = linesByDay.get(day) ?? [];
-      ofDay.push(`${lines[index]}\n`);
-      linesByDay.set(day, ofDay);
+      const lines = linesByDay.get(day) ?? new CopyEncoder();
+      linesByDay.set(day, lines);
+      lines.add(row.id, row.event);
       range.add(row.id, row.event.timestampMicros);
       summaries.add(row.event);
-    });
+    }
     const batch = batchStatement(request);
     await client.query(
       `begin;${batch === undefined ? '' : `${batch};`}${feedStatement(token, undefined, range)}`,
     );
-    for (const [day, ofDay] of linesByDay) {
-      await copyTransaction(client, copyStatement(day), Buffer.from(ofDay.join(''), 'utf8'));
+    for (const [day, lines] of linesByDay) {
+      await copyTransaction(client, copyStatement(day), lines.take());
     }
     await client.query(`${summaries.insertStatement()};${wakeStatement};commit`);
   }

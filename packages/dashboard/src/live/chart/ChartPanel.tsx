@@ -23,7 +23,7 @@ export interface ChartPanelProps extends Omit<TimeChartProps, 'label'> {
 /** A chart with the table behind it. */
 export function ChartPanel({ title, caption, state, onRetry, controls, ...chart }: ChartPanelProps) {
   const [asTable, setAsTable] = useState(false);
-  const [ref, onScreen] = useOnScreen<HTMLDivElement>();
+  const [ref, onScreen] = useOnScreen();
   const points = useHeld(chart.points, onScreen);
   return (
     <Panel
@@ -48,15 +48,15 @@ export function ChartPanel({ title, caption, state, onRetry, controls, ...chart 
         </>
       }
     >
-      <div ref={ref}>
+      <div ref={ref} className="flex h-56 flex-col pb-2">
         {asTable ? (
-          <div className="h-56 pb-3">
-            <ChartTable title={title} {...chart} points={points} />
-          </div>
+          <ChartTable title={title} {...chart} points={points} />
         ) : (
           <>
-            {chart.series.length > 1 && <Legend series={chart.series} />}
-            <div className="h-48 pb-2 pl-1">
+            {chart.series.length > 1 && (
+              <Legend series={chart.series} everywhere={chart.series[0]?.model === chart.series[1]?.model} />
+            )}
+            <div className="min-h-0 flex-1 pl-1">
               <Suspense fallback={null}>
                 <TimeChart
                   {...chart}
@@ -72,9 +72,12 @@ export function ChartPanel({ title, caption, state, onRetry, controls, ...chart 
   );
 }
 
-function Legend({ series }: { series: readonly Series[] }) {
+/** Of models only where the toolbar, which has the same swatches, does not stay in view. */
+function Legend({ series, everywhere }: { series: readonly Series[]; everywhere: boolean }) {
   return (
-    <ul className="flex flex-wrap gap-x-4 gap-y-1 px-4 pb-1 text-caption text-muted">
+    <ul
+      className={`flex flex-wrap gap-x-4 gap-y-1 px-4 pb-1 text-caption text-muted ${everywhere ? '' : 'md:hidden'}`}
+    >
       {series.map(({ label, slot, dash }) => (
         <li key={label} className="flex min-w-0 items-center gap-1.5">
           <Swatch slot={slot} dash={dash} />

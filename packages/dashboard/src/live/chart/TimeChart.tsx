@@ -61,6 +61,7 @@ function TimeChart(props: TimeChartProps) {
           domain={[first, last]}
           ticks={timeTicks(first, last) as number[]}
           tickFormatter={tick}
+          height={24}
           minTickGap={28}
           tick={axisStyle}
           tickLine={false}
@@ -105,7 +106,7 @@ function TimeChart(props: TimeChartProps) {
               key={one.label}
               {...common}
               type="linear"
-              dot={<LonelyDot points={points} series={index} />}
+              dot={<LonelyDot line={points} column={index} />}
             />
           );
         })}
@@ -116,17 +117,19 @@ function TimeChart(props: TimeChartProps) {
 
 export default memo(TimeChart);
 
+interface LonelyDotProps {
+  readonly line: readonly Point[];
+  readonly column: number;
+  // Recharts adds the others, and a `points` of its own.
+  readonly cx?: number;
+  readonly cy?: number;
+  readonly index?: number;
+  readonly stroke?: string;
+}
+
 /** A value between two gaps has no line to be on; without a dot the first event of all would be invisible. */
-function LonelyDot(props: {
-  points: readonly Point[];
-  series: number;
-  cx?: number;
-  cy?: number;
-  index?: number;
-  stroke?: string;
-}) {
-  const { points, series, cx, cy, index = 0, stroke } = props;
-  const at = (offset: number) => points[index + offset]?.values[series] ?? null;
+function LonelyDot({ line, column, cx, cy, index = 0, stroke }: LonelyDotProps) {
+  const at = (offset: number) => line[index + offset]?.values[column] ?? null;
   if (at(0) === null || at(-1) !== null || at(1) !== null) return null;
   return <circle cx={cx} cy={cy} r={2.5} fill={stroke} />;
 }

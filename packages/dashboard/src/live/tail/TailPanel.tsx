@@ -29,7 +29,7 @@ export function TailPanel({ model, models, className = '' }: TailPanelProps) {
   const connection = useCell(feed.connection);
   const [paused, setPaused] = useState(false);
   const [opened, setOpened] = useState<InferenceEvent>();
-  const [ref, onScreen] = useOnScreen<HTMLDivElement>();
+  const [ref, onScreen] = useOnScreen();
   useShortcut(
     'pauseTail',
     useCallback(() => setPaused((now) => !now), []),
@@ -45,13 +45,13 @@ export function TailPanel({ model, models, className = '' }: TailPanelProps) {
   const loaded = tail.mode !== 'starting';
   const state = panelState({ connection, loaded, failure: tail.failure, empty: tail.events.length === 0 });
   return (
-    <div ref={ref} className={`flex flex-col ${className}`}>
+    <div ref={ref} className={className}>
       <Panel
         title="Live tail"
         caption={captionOf(tail.mode, paused)}
         state={state}
         empty="No event yet."
-        className="min-h-0 flex-1"
+        className="xl:sticky xl:top-28"
         bodyClassName="min-h-48"
         actions={
           <Button
@@ -70,7 +70,7 @@ export function TailPanel({ model, models, className = '' }: TailPanelProps) {
             ? `+${count(tail.notShown)} not shown, all of them counted`
             : 'Every event is shown'}
         </p>
-        <ol className="h-112 overflow-y-auto border-line border-t">
+        <ol className="h-112 overflow-y-auto border-line border-t xl:h-[calc(100dvh-13rem)] xl:max-h-[60rem]">
           {tail.events.map((event) => (
             <TailRow key={event.id} event={event} slot={models.slots.get(event.model)} onOpen={setOpened} />
           ))}

@@ -111,18 +111,40 @@ export async function resetPassword(
  */
 export async function openDataDirectory(dataDir: string): Promise<void> {
   try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await makeDirectory(dataDir);
     await readdir(dataDir);
   } catch (error) {
     throw asStartupError(dataDir, error);
   }
 }
 
+/**
+ * Parents first. Not mkdir's own `recursive`: it never ends where a directory exists and nothing can be made in it,
+ * as in /proc (Node 20 and 24).
+ */
+async function makeDirectory(directory: string): Promise<void> {
+  const make = () =>
+    mkdir(directory, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    const parent = path.dirname(directory);
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || parent === directory) throw error;
+    await makeDirectory(parent);
+    await make();
+  }
+}
+
 /** A failure of the file system below the data directory as a sentence that says what to do. */
 export function asStartupError(dataDir: string, error: unknown): unknown {
   if (error instanceof StartupError) return error;
-  const { code } = error as NodeJS.ErrnoException;
-  const sentence = fileSystemSentence(dataDir, code);
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const sentence =
+    code === 'ENOENT' && (syscall === 'mkdir' || syscall === 'open')
+      ? `Nothing can be stored in ${dataDir}: set NOWCAST_DATA_DIR to a directory on a disk.`
+      : fileSystemSentence(dataDir, code);
   return sentence === undefined ? error : new StartupError(sentence, 1, { cause: error });
 }
 
