@@ -198,7 +198,7 @@ function escapeOf(code: number): number {
 }
 
 /** Escapes what COPY's text format gives a meaning: the escape character itself, the delimiter and line ends. */
-function escapeCopyText(value: string): string {
+export function escapeCopyText(value: string): string {
   return value.replace(
     /[\\\t\n\r]/g,
     (character) => `\\${String.fromCharCode(escapeOf(character.charCodeAt(0)))}`,

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import cors from '@fastify/cors';
@@ -17,7 +18,8 @@ import { RowMemory } from './deliver/rowMemory.ts';
 import { registerHealth } from './health/health.ts';
 import { HttpError } from './ingest/httpError.ts';
 import { Intake } from './ingest/intake.ts';
-import { isLoopbackHost, isLoopbackOrigin, refuseStrangers } from './ingest/loopbackOnly.ts';
+import { assertLoopback, isLoopbackHost, isLoopbackOrigin, refuseStrangers } from './ingest/loopbackOnly.ts';
+import { quickPath } from './ingest/quickPath.ts';
 import { registerIngest } from './ingest/routes.ts';
 import { Compactor } from './process/compactor.ts';
 import { loadEdges } from './process/histogram.ts';
@@ -51,7 +53,9 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
     }
   };
   try {
-    const app = makeApp(settings, access);
+    // The hot path is known once the intake is; until then everything takes the ordinary way.
+    let quick: ReturnType<typeof quickPath> | undefined;
+    const app = makeApp(settings, access, (request, response) => quick?.(request, response) ?? false);
     closers.push(() => app.close());
     const { url, pool } = store;
     const [edges, catalog] = await Promise.all([loadEdges(pool), loadCatalog(pool)]);
@@ -107,6 +111,7 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
 
     // Ingest: the doors.
     const intake = new Intake(writer, new IdPool(pool), partitions, settings.hotDays);
+    quick = quickPath({ intake, log, assertMayWrite: (request) => assertMayWrite(access, request.headers) });
     registerIngest(app, { intake, log, senderOf: ({ headers }) => access.senderOf(keyOf(headers)) });
     registerRest(app, {
       pool,
@@ -138,10 +143,17 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
   }
 }
 
-function makeApp(settings: Settings, access: Access): FastifyInstance {
+function makeApp(
+  settings: Settings,
+  access: Access,
+  takesQuickly: (request: IncomingMessage, response: ServerResponse) => boolean,
+): FastifyInstance {
   const app = Fastify({
+    serverFactory: (handler) =>
+      createServer({ maxHeaderSize: maxHeaderBytes, noDelay: true }, (request, response) => {
+        if (!takesQuickly(request, response)) handler(request, response);
+      }),
     forceCloseConnections: 'idle',
-    http: { maxHeaderSize: maxHeaderBytes },
     routerOptions: { ignoreTrailingSlash: true },
   });
   if (access.open) refuseStrangers(app);
@@ -152,15 +164,30 @@ function makeApp(settings: Settings, access: Access): FastifyInstance {
     exposedHeaders: [...corsHeaders.exposedHeaders],
     maxAge: 600,
   });
-  app.addHook('onRequest', async (request) => {
-    if (request.method !== 'POST' || !request.url.startsWith('/telemetry/')) return;
-    const scope = access.scopeOf(keyOf(request.headers));
-    if (scope === undefined)
-      throw new HttpError(401, 'unauthorized', 'a key is required: Authorization: Bearer KEY');
-    if (scope === 'anon')
-      throw new HttpError(403, 'forbidden', 'this key may read; writing needs an ingest key');
+  app.addHook('onRequest', (request, _reply, done) => {
+    if (request.method !== 'POST' || !request.url.startsWith('/telemetry/')) return done();
+    try {
+      assertMayWrite(access, request.headers);
+      done();
+    } catch (error) {
+      done(error as HttpError);
+    }
   });
   return app;
+}
+
+/** @throws HttpError 401 without a key, 403 with one that may only read or, without keys, from elsewhere */
+function assertMayWrite(access: Access, headers: IncomingHttpHeaders): void {
+  if (access.open) {
+    assertLoopback(headers);
+    return;
+  }
+  const scope = access.scopeOf(keyOf(headers));
+  if (scope === undefined) {
+    throw new HttpError(401, 'unauthorized', 'a key is required: Authorization: Bearer KEY');
+  }
+  if (scope === 'anon')
+    throw new HttpError(403, 'forbidden', 'this key may read; writing needs an ingest key');
 }
 
 function originRule(settings: Settings, access: Access): (string | RegExp)[] | boolean {

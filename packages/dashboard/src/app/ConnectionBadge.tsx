@@ -18,12 +18,7 @@ export function ConnectionBadge() {
   const { text, colour } = words[phase];
   return (
     <span data-connection={phase} className="inline-flex items-center gap-2 px-2 text-small">
-      <span className={`relative flex size-2 ${colour}`}>
-        {phase === 'live' && (
-          <span className="absolute inline-flex size-full rounded-full bg-current opacity-40 motion-safe:animate-ping" />
-        )}
-        <span className="relative inline-flex size-2 rounded-full bg-current" />
-      </span>
+      <span aria-hidden="true" className={`size-2 rounded-full bg-current ${colour}`} />
       {text}
     </span>
   );

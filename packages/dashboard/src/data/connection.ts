@@ -39,6 +39,11 @@ export interface Connection {
   readonly everLive: boolean;
 }
 
+/** Whether nothing reaches the page, as far as is known. */
+export function isCutOff({ phase }: Connection): boolean {
+  return phase === 'reconnecting' || phase === 'offline' || phase === 'denied';
+}
+
 export const initialConnection: Connection = {
   phase: 'connecting',
   currentUntil: undefined,

@@ -1,6 +1,6 @@
 import type { Alert } from './alerts.ts';
 import type { Bucket } from './bucket.ts';
-import type { Connection } from './connection.ts';
+import { type Connection, isCutOff } from './connection.ts';
 import { count, duration, percent, quantity } from './format.ts';
 import { groupBy } from './group.ts';
 import type { Failures } from './liveFeed.ts';
@@ -56,7 +56,7 @@ export function judge(evidence: Evidence): Verdict {
     if (failures.metrics !== undefined) {
       return { level: 'unknown', sentence: 'Cannot tell: the figures could not be loaded.', reasons: [] };
     }
-    if (connection.phase === 'reconnecting' || connection.phase === 'offline') {
+    if (isCutOff(connection)) {
       return { level: 'unknown', sentence: 'Cannot tell: the server does not answer.', reasons: [] };
     }
     return { level: 'unknown', sentence: 'Looking …', reasons: [] };

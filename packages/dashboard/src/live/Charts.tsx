@@ -50,7 +50,6 @@ const tokensOf: ReadValue = (row) =>
     : (row.inputTokens ?? 0) + (row.outputTokens ?? 0);
 const costOf: ReadValue = (row) => row.costUsd;
 const wholeNumber = (value: number) => count(value);
-const unitScale: [number | 'auto', number | 'auto'] = ['auto', 1];
 
 export function Charts({ view, models, range: { rows, starts, state, reload } }: ChartsProps) {
   const { range, model } = view;
@@ -75,7 +74,8 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
     }));
   }, [latencyMeasure, only, names, models]);
 
-  const common = { state, onRetry: reload, stepMs: range.stepMs, onPick };
+  const subject = `${range.id} ${names.join(' ')}`;
+  const common = { state, onRetry: reload, stepMs: range.stepMs, onPick, subject };
   const chart = useMemo(() => {
     const from = (columns: Columns, absent: null | 0): Pick<ChartPanelProps, 'points' | 'series'> => ({
       points: pointsOf(rows, starts, columns, absent),
@@ -158,7 +158,7 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
           kind="line"
           format={score}
           axisFormat={shortScore}
-          domain={unitScale}
+          upToOne
         />
       )}
       {has(qualityOf) && (
@@ -170,7 +170,7 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
           kind="line"
           format={score}
           axisFormat={shortScore}
-          domain={unitScale}
+          upToOne
         />
       )}
       {has(tokensOf) && (

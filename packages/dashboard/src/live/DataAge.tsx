@@ -1,19 +1,21 @@
+import { useFeed } from '../app/session.ts';
 import type { Connection } from '../data/connection.ts';
 import { duration, timeWithSeconds } from '../data/format.ts';
+import { useNow } from '../ui/useNow.ts';
 
 export interface DataAgeProps {
   readonly newestEventAt: number | null | undefined;
   readonly connection: Connection;
-  readonly now: number;
 }
 
 /** How old the newest event is, and up to when the page knows. */
-export function DataAge({ newestEventAt, connection, now }: DataAgeProps) {
+export function DataAge({ newestEventAt, connection }: DataAgeProps) {
+  const now = useNow(useFeed().clock);
   const { phase, currentUntil } = connection;
   const cut = phase !== 'live' && currentUntil !== undefined;
   return (
     <dl className="shrink-0 sm:text-right">
-      <dt className="text-caption text-muted">Newest event</dt>
+      <dt className="text-caption text-muted">{cut ? 'Newest event known of' : 'Newest event'}</dt>
       <dd className="figure font-semibold text-figure" data-age>
         {typeof newestEventAt === 'number'
           ? `${duration(now - newestEventAt)} ago`

@@ -7,6 +7,8 @@ export interface TileProps {
   readonly window: string;
   readonly value: string;
   readonly level?: 'warning' | 'bad' | undefined;
+  /** What the value is of, where that is not everything. */
+  readonly about?: string;
   /** Rolling averages and the like, each with its own window. */
   readonly lines: readonly string[];
   readonly trend: readonly (number | null)[];
@@ -16,7 +18,7 @@ export interface TileProps {
 const colours = { warning: 'text-warning', bad: 'text-bad' };
 
 /** One figure with its unit and window. */
-export function Tile({ label, window, value, level, lines, trend, state }: TileProps) {
+export function Tile({ label, window, value, level, about, lines, trend, state }: TileProps) {
   const waiting = state === 'loading' || (state !== 'live' && state !== 'empty' && trend.length === 0);
   const old = state === 'stale' || state === 'disconnected' || state === 'error';
   return (
@@ -35,8 +37,13 @@ export function Tile({ label, window, value, level, lines, trend, state }: TileP
         >
           {waiting ? '–' : value}
         </output>
+        {about !== undefined && (
+          <span title={about} className="block truncate text-caption text-muted">
+            {about}
+          </span>
+        )}
         {lines.map((line) => (
-          <span key={line} title={line} className="figure block truncate text-caption text-muted">
+          <span key={line} className="figure block text-caption text-muted">
             {line}
           </span>
         ))}

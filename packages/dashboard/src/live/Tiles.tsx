@@ -1,6 +1,8 @@
 import { useMemo } from 'react';
 import { useFeed } from '../app/session.ts';
 import type { Bucket } from '../data/bucket.ts';
+import { useCell } from '../data/cell.ts';
+import { isCutOff } from '../data/connection.ts';
 import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
 import { groupBy } from '../data/group.ts';
 import { minuteMs } from '../data/minutes.ts';
@@ -24,7 +26,8 @@ const everyMs = 0;
 export function Tiles({ range, model }: TilesProps) {
   const { rows, starts, state } = useRangeRows(range, everyMs);
   const feed = useFeed();
-  const now = useNow(feed.clock, 5_000);
+  const cutOff = isCutOff(useCell(feed.connection));
+  const now = useNow(feed.clock, 5_000, cutOff);
   const minutes = feed.data.get().minutes;
   const figures = useMemo(() => {
     const ours = (all: readonly Bucket[]) =>
@@ -93,10 +96,8 @@ function figuresOf({ range, starts, now, rows, minutes, several }: Given): reado
       label: 'Latency p95',
       window: range.newestName,
       value: slowest?.p95Ms == null ? '–' : latency(slowest.p95Ms),
-      lines: [
-        ...(several && slowest !== undefined ? [`slowest: ${slowest.model}`] : []),
-        ...(five.avgLatencyMs === null ? [] : [`5 min mean ${latency(five.avgLatencyMs)}`]),
-      ],
+      ...(several && slowest !== undefined && { about: `slowest: ${slowest.model}` }),
+      lines: five.avgLatencyMs === null ? [] : [`5 min mean ${latency(five.avgLatencyMs)}`],
       trend: trend((_, bucket) => highest(bucket.map(({ p95Ms }) => p95Ms))),
     },
     {

@@ -1,6 +1,7 @@
 import { useEffect } from 'react';
 import { useFeed } from '../app/session.ts';
 import { useCell } from '../data/cell.ts';
+import { isCutOff } from '../data/connection.ts';
 import { duration, timeOfDay } from '../data/format.ts';
 import { rangeReaching } from '../data/range.ts';
 import { judge, type Level, type Reason } from '../data/verdict.ts';
@@ -24,7 +25,8 @@ export function Verdict() {
   const data = useCell(feed.data);
   const connection = useCell(feed.connection);
   const failures = useCell(feed.failures);
-  const now = useNow(feed.clock);
+  // Cut off, the page judges by the last moment that it knew.
+  const now = useNow(feed.clock, 1_000, isCutOff(connection));
   const verdict = judge({ now, connection, failures, ...data });
   const look = looks[verdict.level];
   useTitle(look.word, verdict.sentence);
@@ -56,7 +58,7 @@ export function Verdict() {
           </ul>
         )}
       </div>
-      <DataAge newestEventAt={data.newestEventAt} connection={connection} now={now} />
+      <DataAge newestEventAt={data.newestEventAt} connection={connection} />
     </section>
   );
 }

@@ -22,7 +22,8 @@ export function useShownModels(rows: readonly Bucket[], chosen: string | undefin
       chosen === undefined || busiest.includes(chosen)
         ? busiest
         : [...busiest.slice(0, shownModels - 1), chosen];
-    const assigned = slots.current.assign(names);
+    // A model that the URL names before anything is loaded must not take the first colour.
+    const assigned = (all.length === 0 ? new ModelSlots() : slots.current).assign(names);
     // In the order of their colours: a list that is sorted by traffic jumps under the pointer.
     const shown = [...names].sort((a, b) => assigned.get(a)! - assigned.get(b)!);
     return { all, shown, hidden: all.filter((name) => !names.includes(name)).length, slots: assigned };

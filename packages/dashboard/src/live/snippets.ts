@@ -18,14 +18,13 @@ const event = {
 
 export function snippet(language: Language, origin: string, needsKey: boolean): string {
   const url = `${origin}/telemetry/inference`;
-  const body = JSON.stringify(event);
   const key = 'Bearer YOUR_INGEST_KEY';
   if (language === 'curl') {
     return [
       `curl -X POST ${url} \\`,
       ...(needsKey ? [`  -H 'authorization: ${key}' \\`] : []),
       "  -H 'content-type: application/json' \\",
-      `  -d '${body}'`,
+      `  -d '${JSON.stringify(event, null, 2).replaceAll('\n', '\n  ')}'`,
     ].join('\n');
   }
   if (language === 'typescript') {

@@ -2,6 +2,7 @@ import { useEffect, useMemo, useState } from 'react';
 import { useFeed } from '../app/session.ts';
 import type { Bucket } from '../data/bucket.ts';
 import { Cell, useCell } from '../data/cell.ts';
+import { isCutOff } from '../data/connection.ts';
 import { bucketStarts, defaultRange, type Range } from '../data/range.ts';
 import { composeRange, RangeFeed, type RangeLoad } from '../data/rangeFeed.ts';
 import { type PanelState, panelState } from '../ui/panelState.ts';
@@ -35,7 +36,7 @@ export function useRangeRows(range: Range, everyMs: number): RangeRows {
   const live = useSlowCell(feed.data, everyMs);
   const connection = useCell(feed.connection);
   const failures = useCell(feed.failures);
-  const now = useNow(feed.clock, range.stepMs);
+  const now = useNow(feed.clock, range.stepMs, isCutOff(connection));
   const starts = useMemo(() => bucketStarts(range, now), [range, now]);
   const rows = useMemo(
     () => composeRange(range, load.buckets, live.minutes, now),

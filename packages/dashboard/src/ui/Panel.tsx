@@ -71,6 +71,8 @@ function StateNote({ state }: { state: PanelState }) {
   if (text === undefined) return null;
   return (
     <span className="rounded-full bg-unknown-soft px-2 text-caption text-unknown" data-note>
+      {/* The chip stays small: a header that grows would push the figures about. */}
+      {state.kind === 'disconnected' && <span className="sr-only">Disconnected. </span>}
       {text}
     </span>
   );
@@ -79,7 +81,7 @@ function StateNote({ state }: { state: PanelState }) {
 function noteOf(state: PanelState): string | undefined {
   if (state.kind === 'stale') return 'Catching up';
   if (state.kind !== 'disconnected') return undefined;
-  return state.asOf === undefined ? 'Disconnected' : `Disconnected: as of ${timeWithSeconds(state.asOf)}`;
+  return state.asOf === undefined ? 'Disconnected' : `As of ${timeWithSeconds(state.asOf)}`;
 }
 
 function Note({ children }: { children: ReactNode }) {

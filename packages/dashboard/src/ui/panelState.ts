@@ -1,4 +1,4 @@
-import type { Connection } from '../data/connection.ts';
+import { type Connection, isCutOff } from '../data/connection.ts';
 import type { LoadError } from '../data/queries.ts';
 
 /** Each panel is in one of these at any time, says which, and never shows old figures as new ones. */
@@ -20,7 +20,7 @@ export interface PanelFacts {
 
 export function panelState({ connection, loaded, failure, empty }: PanelFacts): PanelState {
   const { phase, currentUntil } = connection;
-  const gone = phase === 'reconnecting' || phase === 'offline' || phase === 'denied';
+  const gone = isCutOff(connection);
   if (gone && loaded) return { kind: 'disconnected', asOf: currentUntil };
   if (failure !== undefined) return { kind: 'error', message: failure.message };
   if (!loaded) return gone ? { kind: 'disconnected', asOf: undefined } : { kind: 'loading' };

@@ -1,14 +1,23 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyInstance } from 'fastify';
+import { HttpError } from './httpError.ts';
 
 const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]', '::1']);
 
 /** Whether a Host header or the host of an Origin names this machine. */
 export function isLoopbackHost(host: string | undefined): boolean {
   if (host === undefined) return false;
+  // Every request of a connection brings the same one.
+  if (host === lastHost) return lastHostIsLoopback;
   // The port does not matter; an IPv6 address stands in brackets.
   const name = host.toLowerCase().replace(/:\d+$/, '');
-  return loopbackNames.has(name) || /^127(\.\d{1,3}){3}$/.test(name) || name.endsWith('.localhost');
+  lastHost = host;
+  lastHostIsLoopback =
+    loopbackNames.has(name) || /^127(\.\d{1,3}){3}$/.test(name) || name.endsWith('.localhost');
+  return lastHostIsLoopback;
 }
+let lastHost: string | undefined;
+let lastHostIsLoopback = false;
 
 /** Whether a request may come from a page at this origin; requests without one do not come from pages. */
 export function isLoopbackOrigin(origin: string | undefined): boolean {
@@ -24,14 +33,26 @@ export function isLoopbackOrigin(origin: string | undefined): boolean {
 /**
  * Without keys, anybody who can reach the port may write. It listens on loopback, but a web page can make a
  * browser send there, and a rebound name can make it look like its own host: both show in Host and Origin.
+ *
+ * @throws HttpError 403
  */
+export function assertLoopback(headers: IncomingHttpHeaders): void {
+  if (isLoopbackHost(headers.host) && isLoopbackOrigin(headers.origin)) return;
+  throw new HttpError(
+    403,
+    'forbidden',
+    'without keys only requests from this machine are taken: Host and Origin must be loopback',
+  );
+}
+
 export function refuseStrangers(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
-    if (!isLoopbackHost(request.headers.host) || !isLoopbackOrigin(request.headers.origin)) {
-      return reply.code(403).send({
-        error: 'forbidden',
-        message: 'without keys only requests from this machine are taken: Host and Origin must be loopback',
-      });
+  app.addHook('onRequest', (request, reply, done) => {
+    try {
+      assertLoopback(request.headers);
+      done();
+    } catch (error) {
+      const { code, message, statusCode } = error as HttpError;
+      reply.code(statusCode).send({ error: code, message });
     }
   });
 }

@@ -1,13 +1,13 @@
 import { openApi } from '@nowcast/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { type BatchId, OverloadedError, RefusedRowsError } from '../store/request.ts';
+import type { BatchId } from '../store/request.ts';
+import { failureAnswer } from './answer.ts';
 import { checkBatchId, decompress, parseBatch, parseJson } from './body.ts';
 import { HttpError } from './httpError.ts';
 import type { Intake, RejectedEvent } from './intake.ts';
+import { maxSingleBodyBytes, singlePath } from './quickPath.ts';
 
-/** As sent, compressed or not. */
-const maxSingleBodyBytes = 1024 * 1024;
 const maxBatchBodyBytes = 16 * 1024 * 1024;
 /** Ten thousand events of the article's kind have 3 MB. */
 const maxDecompressedBytes = 32 * 1024 * 1024;
@@ -29,14 +29,9 @@ export function registerIngest(app: FastifyInstance, { intake, senderOf, log }: 
     door.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
     door.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
 
-    door.post('/telemetry/inference', { bodyLimit: maxSingleBodyBytes }, async (request, reply) => {
-      const { headers } = request;
-      const encoding = headers['content-encoding'];
-      // The common case does not wait for a decompressor that has nothing to do.
-      const body =
-        encoding === undefined && Buffer.isBuffer(request.body) && request.body.length > 0
-          ? request.body
-          : await decompress(request.body, encoding, maxSingleBodyBytes);
+    // Plain ones never come here: see quickPath.ts.
+    door.post(singlePath, { bodyLimit: maxSingleBodyBytes }, async (request) => {
+      const body = await decompress(request.body, request.headers['content-encoding'], maxSingleBodyBytes);
       const { rejected, warnings, outcome } = await intake.take(
         [parseJson(body)],
         batchIdOf(request),
@@ -47,10 +42,7 @@ export function registerIngest(app: FastifyInstance, { intake, senderOf, log }: 
       const refused = rejected[0];
       if (refused !== undefined) throw new HttpError(400, 'invalid_event', refused.message, refused.field);
       if (outcome.kind === 'duplicate') return { ...(outcome.answer as object), duplicate: true };
-      if (warnings.length > 0) return { status: 'logged', warnings };
-      // The common answer is made once.
-      reply.header('content-type', 'application/json; charset=utf-8');
-      return logged;
+      return { status: 'logged', ...(warnings.length > 0 ? { warnings } : {}) };
     });
 
     door.post('/telemetry/inference/batch', { bodyLimit: maxBatchBodyBytes }, async (request) => {
@@ -83,37 +75,12 @@ export function registerIngest(app: FastifyInstance, { intake, senderOf, log }: 
   }
 }
 
-const logged = '{"status":"logged"}';
-
 function batchAnswer(accepted: number, rejected: readonly RejectedEvent[]) {
   return { status: 'logged', accepted, rejected: rejected.length, duplicate: false, errors: rejected };
 }
 
 function answerError(error: unknown, reply: FastifyReply, log: Logger): FastifyReply {
-  if (error instanceof HttpError) {
-    return reply
-      .code(error.statusCode)
-      .send({ error: error.code, message: error.message, field: error.field });
-  }
-  if (error instanceof OverloadedError) {
-    return reply
-      .code(503)
-      .header('retry-after', String(error.retryAfterSeconds))
-      .send({ error: 'overloaded', message: error.message });
-  }
-  if (error instanceof RefusedRowsError) {
-    return reply.code(400).send({ error: 'refused_by_database', message: error.message });
-  }
-  const { statusCode, message } = error as { statusCode?: number; message?: string };
-  if (statusCode === 413) {
-    return reply
-      .code(413)
-      .send({ error: 'body_too_large', message: 'the body is too large: send smaller batches' });
-  }
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    return reply.code(statusCode).send({ error: 'bad_request', message: message ?? 'bad request' });
-  }
-  // The article's answer, for the truly unexpected; the reason goes to the log.
-  log.error({ err: error }, 'ingest failed');
-  return reply.code(500).send({ error: 'internal', message: 'Logging failed', detail: 'Logging failed' });
+  const { statusCode, body, retryAfterSeconds } = failureAnswer(error, log);
+  if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
+  return reply.code(statusCode).send(body);
 }

@@ -1,5 +1,4 @@
-import { minuteOf, sqlTimestamp, type ValidEvent } from '@nowcast/protocol';
-import pg from 'pg';
+import { escapeCopyText, minuteOf, sqlTimestamp, type ValidEvent } from '@nowcast/protocol';
 import { addToHistogram, binOf, type Histogram, type HistogramEdges } from './histogram.ts';
 
 /**
@@ -72,27 +71,29 @@ class Summary {
     if (event.ttft_ms !== null) this.ttft.add(event.ttft_ms);
   }
 
-  /** Values in the order of the table's columns. */
-  sqlRow(): string {
-    const [latencyBins, latencyCounts] = sqlArrays(this.latencyBins);
-    const [confidenceBins, confidenceCounts] = sqlArrays(this.confidenceBins);
-    return `('${sqlTimestamp(this.minuteMicros)}',${literal(this.modelVersion)},${literal(this.feature)},${literal(
-      this.variant,
-    )},${this.requests},${this.errors},${this.latencySum},${this.latencySumSq},${this.latencyLogSum},${
-      this.latencyLogSumSq
-    },${this.latencyMin},${this.latencyMax},${this.confidence.count},${this.confidence.sql},${
-      this.confidence.sqlSumSq
-    },${this.quality.count},${this.quality.sql},${this.quality.sqlSumSq},${this.feedback.count},${
-      this.feedback.sql
-    },${this.inputSize.sql},${this.inputTokens.sql},${this.outputTokens.sql},${this.cachedInputTokens.sql},${
-      this.cost.count
-    },${this.cost.sql},${this.value.sql},${this.compute.sql},${this.ttft.count},${
-      this.ttft.sql
-    },${latencyBins},${latencyCounts},${confidenceBins},${confidenceCounts})`;
+  /** A line of COPY, values in the order of the table's columns. */
+  copyLine(): string {
+    const [latencyBins, latencyCounts] = copyArrays(this.latencyBins);
+    const [confidenceBins, confidenceCounts] = copyArrays(this.confidenceBins);
+    return `${sqlTimestamp(this.minuteMicros)}\t${escapeCopyText(this.modelVersion)}\t${escapeCopyText(
+      this.feature,
+    )}\t${escapeCopyText(this.variant)}\t${this.requests}\t${this.errors}\t${this.latencySum}\t${this.latencySumSq}\t${
+      this.latencyLogSum
+    }\t${this.latencyLogSumSq}\t${this.latencyMin}\t${this.latencyMax}\t${this.confidence.count}\t${
+      this.confidence.sumOrNull
+    }\t${this.confidence.sumSqOrNull}\t${this.quality.count}\t${this.quality.sumOrNull}\t${
+      this.quality.sumSqOrNull
+    }\t${this.feedback.count}\t${this.feedback.sumOrNull}\t${this.inputSize.sumOrNull}\t${
+      this.inputTokens.sumOrNull
+    }\t${this.outputTokens.sumOrNull}\t${this.cachedInputTokens.sumOrNull}\t${this.cost.count}\t${
+      this.cost.sumOrNull
+    }\t${this.value.sumOrNull}\t${this.compute.sumOrNull}\t${this.ttft.count}\t${
+      this.ttft.sumOrNull
+    }\t${latencyBins}\t${latencyCounts}\t${confidenceBins}\t${confidenceCounts}\n`;
   }
 }
 
-/** Count, sum and sum of squares of a field that events may lack; null in SQL while nothing was counted. */
+/** Count, sum and sum of squares of a field that events may lack; null while nothing was counted. */
 class OptionalSum {
   count = 0;
   sum = 0;
@@ -104,12 +105,12 @@ class OptionalSum {
     this.sumSq += value * value;
   }
 
-  get sql(): string {
-    return this.count === 0 ? 'null' : String(this.sum);
+  get sumOrNull(): string {
+    return this.count === 0 ? copyNull : String(this.sum);
   }
 
-  get sqlSumSq(): string {
-    return this.count === 0 ? 'null' : String(this.sumSq);
+  get sumSqOrNull(): string {
+    return this.count === 0 ? copyNull : String(this.sumSq);
   }
 }
 
@@ -127,12 +128,12 @@ export class Summaries {
     this.#of(event).add(event, this.#edges);
   }
 
-  /** One INSERT of all keys. */
-  insertStatement(): string {
-    const rows: string[] = [];
+  /** Lines of COPY into `nowcast.summary_partials`, one a key. */
+  copyData(): Buffer {
+    let lines = '';
     for (const summaries of this.#byModel.values())
-      for (const summary of summaries) rows.push(summary.sqlRow());
-    return `insert into nowcast.summary_partials values ${rows.join(',')}`;
+      for (const summary of summaries) lines += summary.copyLine();
+    return Buffer.from(lines, 'utf8');
   }
 
   #of(event: ValidEvent): Summary {
@@ -156,14 +157,11 @@ export class Summaries {
   }
 }
 
-function literal(text: string): string {
-  return plainText.test(text) ? `'${text}'` : pg.escapeLiteral(text);
-}
-const plainText = /^[\w .:/@-]*$/;
+const copyNull = '\\N';
 
 /** Bins ascending and their counts, as two array literals; nulls when nothing was counted. */
-function sqlArrays(histogram: Histogram): [string, string] {
-  if (histogram.size === 0) return ['null', 'null'];
+function copyArrays(histogram: Histogram): [string, string] {
+  if (histogram.size === 0) return [copyNull, copyNull];
   const bins = [...histogram.keys()].sort((a, b) => a - b);
-  return [`'{${bins.join(',')}}'`, `'{${bins.map((bin) => histogram.get(bin)).join(',')}}'`];
+  return [`{${bins.join(',')}}`, `{${bins.map((bin) => histogram.get(bin)).join(',')}}`];
 }

@@ -7,30 +7,41 @@ interface PgConnection {
 }
 
 /**
- * Runs a whole transaction, one `COPY … FROM STDIN` in the middle included, in a single round trip: the simple
- * query, the COPY data and the end of the data leave in one write, without waiting for the server to ask for them.
- * The protocol allows it (PostgreSQL manual, "COPY Operations"): data that arrives after a failure is dropped. No
- * statement may return rows, and there may be one COPY only.
+ * Runs a whole transaction with any number of `COPY … FROM STDIN` in a single round trip: the simple query and the data
+ * of each COPY, in their order, leave in one write, without waiting for the server to ask for them. The protocol allows
+ * it (PostgreSQL manual, "COPY Operations"): each COPY reads up to its end mark, and what arrives after a failure is
+ * dropped. No statement may return rows.
+ *
+ * @param copies data of each COPY of the text, in its order
  *
  * Rejects with the server's error (the transaction is then still to be rolled back), or with the connection's
  * error (the outcome is then unknown).
  */
-export function copyTransaction(client: pg.Client, text: string, data: Uint8Array): Promise<void> {
+export function copyTransaction(
+  client: pg.Client,
+  text: string,
+  copies: readonly Uint8Array[],
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    client.query(new CopyTransaction(text, data, resolve, reject));
+    client.query(new CopyTransaction(text, copies, resolve, reject));
   });
 }
 
 /** What pg calls a Submittable. */
 class CopyTransaction {
   readonly #text: string;
-  readonly #data: Uint8Array;
+  readonly #copies: readonly Uint8Array[];
   readonly #resolve: () => void;
   readonly #reject: (error: Error) => void;
 
-  constructor(text: string, data: Uint8Array, resolve: () => void, reject: (error: Error) => void) {
+  constructor(
+    text: string,
+    copies: readonly Uint8Array[],
+    resolve: () => void,
+    reject: (error: Error) => void,
+  ) {
     this.#text = text;
-    this.#data = data;
+    this.#copies = copies;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -39,9 +50,11 @@ class CopyTransaction {
     const { stream } = connection;
     stream.cork();
     connection.query(this.#text);
-    stream.write(copyDataHeader(this.#data.length));
-    stream.write(this.#data);
-    stream.write(copyDone);
+    for (const data of this.#copies) {
+      stream.write(copyDataHeader(data.length));
+      stream.write(data);
+      stream.write(copyDone);
+    }
     stream.uncork();
   }
 

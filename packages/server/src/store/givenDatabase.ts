@@ -13,13 +13,13 @@ const poolerLooks = 3;
  *
  * @throws StartupError with one sentence that says what to do; never with the password
  */
-export async function checkGivenDatabase(url: string): Promise<void> {
+export async function checkGivenDatabase(url: string, timeoutMs = answerTimeoutMs): Promise<void> {
   refuseMisreadPassword(url);
-  const client = newClient(url);
+  const client = newClient(url, timeoutMs);
   try {
     await client.connect();
     await checkServer(client);
-    await refuseTransactionPooler(client, url);
+    await refuseTransactionPooler(client, newClient(url, timeoutMs));
   } catch (error) {
     throw asStartupError(client, error);
   } finally {
@@ -65,9 +65,8 @@ async function checkServer(client: pg.Client): Promise<void> {
  * keeps a transaction open meanwhile, so that a pooler with several sessions has to give the first one another
  * than before. A pooler in session mode passes, and serves Nowcast well.
  */
-async function refuseTransactionPooler(client: pg.Client, url: string): Promise<void> {
+async function refuseTransactionPooler(client: pg.Client, other: pg.Client): Promise<void> {
   const first = await sessionOf(client);
-  const other = newClient(url);
   try {
     await other.connect();
     for (let look = 0; look < poolerLooks; look++) {
@@ -94,13 +93,13 @@ async function sessionOf(client: pg.Client): Promise<number> {
   return rows[0]!.pid;
 }
 
-function newClient(url: string): pg.Client {
+function newClient(url: string, timeoutMs: number): pg.Client {
   try {
     const client = new pg.Client({
       connectionString: url,
       application_name: 'nowcast check',
-      connectionTimeoutMillis: answerTimeoutMs,
-      query_timeout: answerTimeoutMs,
+      connectionTimeoutMillis: timeoutMs,
+      query_timeout: timeoutMs,
     });
     // The question under way reports it.
     client.on('error', () => undefined);
@@ -179,7 +178,7 @@ function networkSentence(client: pg.Client, code: string | undefined, message: s
   if (code === 'ENETUNREACH' || code === 'EHOSTUNREACH')
     return `The network knows no way to ${place}: check host and firewall, and where the database has an IPv6 address only, use its provider's IPv4 address or session-mode pooler.`;
   if (code === 'ETIMEDOUT' || /timeout/i.test(message))
-    return `The database at ${place} did not answer within ${answerTimeoutMs / 1_000} s: check host and port in DATABASE_URL, the firewall, and that PostgreSQL runs.`;
+    return `The database at ${place} did not answer in time: check host and port in DATABASE_URL, the firewall, and that PostgreSQL runs.`;
   if (code === 'ECONNRESET' || code === 'EPIPE' || /^Connection terminated|invalid response/.test(message))
     return `What listens at ${place} does not answer like a PostgreSQL: correct host and port in DATABASE_URL.`;
   return undefined;

@@ -18,15 +18,34 @@ export type WriteOutcome =
   | { readonly kind: 'duplicate'; readonly answer: unknown };
 
 /** Events of one HTTP request: committed together or not at all. */
-export interface WriteRequest {
+export interface Write {
   readonly rows: readonly StoredEvent[];
   /** COPY lines of the rows, in their order. */
   readonly copyData: Uint8Array;
   readonly batch: BatchId | undefined;
   /** What a repeat of the batch is answered. */
   readonly answer: unknown;
+}
+
+/** A write that waits for its outcome. */
+export class WriteRequest {
+  readonly write: Write;
+  readonly waitingSinceMs: number;
   readonly resolve: (outcome: WriteOutcome) => void;
   readonly reject: (error: Error) => void;
+  settled = false;
+
+  constructor(
+    write: Write,
+    waitingSinceMs: number,
+    resolve: (outcome: WriteOutcome) => void,
+    reject: (error: Error) => void,
+  ) {
+    this.write = write;
+    this.waitingSinceMs = waitingSinceMs;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
 }
 
 /** Too much is waiting to be written; nothing of this request was stored. Answered 503. */

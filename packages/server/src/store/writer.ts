@@ -1,25 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { CopyEncoder, dayOf } from '@nowcast/protocol';
 import type pg from 'pg';
 import type { HistogramEdges } from '../process/histogram.ts';
-import { Summaries } from '../process/summary.ts';
 import { copyTransaction } from './copyTransaction.ts';
-import {
-  batchStatement,
-  copyStatement,
-  feedStatement,
-  Group,
-  RowRange,
-  singleDayOf,
-  wakeStatement,
-} from './group.ts';
+import { Group } from './group.ts';
 import type { Partitions } from './partitions.ts';
 import {
   OverloadedError,
   RefusedRowsError,
   type StoredEvent,
+  type Write,
   type WriteOutcome,
-  type WriteRequest,
+  WriteRequest,
 } from './request.ts';
 import { failureOf } from './sqlState.ts';
 import type { WriterConnection } from './writerConnection.ts';
@@ -41,18 +32,13 @@ export interface WriterOptions {
   readonly onCommitted: (token: string, rows: readonly StoredEvent[]) => void;
 }
 
-type Work = { readonly group: Group } | { readonly spanning: WriteRequest };
-
 /**
  * Group commit without timers: while a transaction is in flight the next group gathers, and a request is answered
  * when the transaction with its rows has committed. One connection writes: several measured slower.
  */
 export class Writer {
   readonly #options: WriterOptions;
-  readonly #queue: Work[] = [];
-  /** The last queued group of each day, while it may take more requests. */
-  readonly #open = new Map<string, Group>();
-  readonly #waitingSince = new WeakMap<WriteRequest, number>();
+  readonly #queue: Group[] = [];
   #pendingBytes = 0;
   #running: Promise<void> | undefined;
   #closed = false;
@@ -79,17 +65,13 @@ export class Writer {
    * @throws OverloadedError nothing was stored, try again later
    * @throws RefusedRowsError PostgreSQL refuses these rows
    */
-  write(request: Pick<WriteRequest, 'rows' | 'copyData' | 'batch' | 'answer'>): Promise<WriteOutcome> {
-    const bytes = request.copyData.length + request.rows.length * bytesPerWaitingEvent;
+  write(write: Write): Promise<WriteOutcome> {
+    const bytes = bytesOf(write);
     this.assertRoomFor(bytes);
     this.#pendingBytes += bytes;
     return new Promise<WriteOutcome>((resolve, reject) => {
-      const waiting: WriteRequest = { ...request, resolve, reject };
-      this.#waitingSince.set(waiting, performance.now());
-      this.#enqueue(waiting);
+      this.#enqueue(new WriteRequest(write, performance.now(), resolve, reject));
       this.#running ??= this.#run();
-    }).finally(() => {
-      this.#pendingBytes -= bytes;
     });
   }
 
@@ -101,16 +83,10 @@ export class Writer {
   }
 
   #enqueue(request: WriteRequest): void {
-    const day = singleDayOf(request);
-    if (day === undefined) {
-      this.#queue.push({ spanning: request });
-      return;
-    }
-    let group = this.#open.get(day);
+    let group = this.#queue.at(-1);
     if (group === undefined || !group.hasRoomFor(request)) {
-      group = new Group(day, this.#options.edges);
-      this.#open.set(day, group);
-      this.#queue.push({ group });
+      group = new Group(this.#options.edges);
+      this.#queue.push(group);
     }
     group.add(request);
   }
@@ -118,81 +94,28 @@ export class Writer {
   async #run(): Promise<void> {
     // Requests that arrived in the same turn of the event loop join the first group.
     await new Promise(setImmediate);
-    for (let work = this.#queue.shift(); work !== undefined; work = this.#queue.shift()) {
-      const requests = 'group' in work ? work.group.requests : [work.spanning];
+    for (let group = this.#queue.shift(); group !== undefined; group = this.#queue.shift()) {
       try {
-        if ('group' in work) {
-          if (this.#open.get(work.group.day) === work.group) this.#open.delete(work.group.day);
-          await this.#commitGroup(work.group);
-        } else {
-          await this.#commitSpanning(work.spanning);
-        }
+        await this.#commit(group);
       } catch (error) {
         // Stopped while the outcome was being looked up. Those already answered are not changed by this.
-        reject(requests, new OverloadedError((error as Error).message));
+        this.#reject(group.requests, new OverloadedError((error as Error).message));
       }
     }
     this.#running = undefined;
   }
 
-  async #commitGroup(group: Group): Promise<void> {
-    await this.#attempt(
-      group.requests,
-      (client, token) => copyTransaction(client, group.transaction(token), group.copyData()),
-      group.day,
-      async () => {
-        for (const half of group.bisect()) await this.#commitGroup(half);
-      },
-    );
-  }
-
-  /** A request with rows of several days: one transaction of awaited statements, since a round trip carries one COPY. */
-  async #commitSpanning(request: WriteRequest): Promise<void> {
-    await this.#attempt(
-      [request],
-      (client, token) => this.#writeSpanning(client, request, token),
-      undefined,
-      () => Promise.reject(new Error('one request cannot be bisected')),
-    );
-  }
-
-  async #writeSpanning(client: pg.Client, request: WriteRequest, token: string): Promise<void> {
-    const linesByDay = new Map<string, CopyEncoder>();
-    const range = new RowRange();
-    const summaries = new Summaries(this.#options.edges);
-    for (const row of request.rows) {
-      const day = dayOf(row.event.timestampMicros);
-      const lines = linesByDay.get(day) ?? new CopyEncoder();
-      linesByDay.set(day, lines);
-      lines.add(row.id, row.event);
-      range.add(row.id, row.event.timestampMicros);
-      summaries.add(row.event);
-    }
-    const batch = batchStatement(request);
-    await client.query(
-      `begin;${batch === undefined ? '' : `${batch};`}${feedStatement(token, undefined, range)}`,
-    );
-    for (const [day, lines] of linesByDay) {
-      await copyTransaction(client, copyStatement(day), lines.take());
-    }
-    await client.query(`${summaries.insertStatement()};${wakeStatement};commit`);
-  }
-
-  /** Runs one transaction until its outcome is known, and answers the requests or hands them to `bisect`. */
-  async #attempt(
-    requests: readonly WriteRequest[],
-    transact: (client: pg.Client, token: string) => Promise<void>,
-    day: string | undefined,
-    bisect: () => Promise<void>,
-  ): Promise<void> {
-    const { connection, partitions } = this.#options;
+  /** Runs a group's transaction until its outcome is known, and answers its requests or bisects them. */
+  async #commit(group: Group): Promise<void> {
+    const { connection } = this.#options;
+    const { requests } = group;
     for (let retries = 0; ; ) {
       let client: pg.Client;
       try {
         client = await connection.client();
       } catch (error) {
         if (this.#closed || this.#waitedTooLong(requests)) {
-          return reject(
+          return this.#reject(
             requests,
             new OverloadedError(`the database cannot be reached: ${(error as Error).message}`),
           );
@@ -201,8 +124,9 @@ export class Writer {
         continue;
       }
       const token = randomUUID();
+      const { copies, text } = group.transaction(token);
       try {
-        await connection.withTimeout(transact(client, token));
+        await connection.withTimeout(copyTransaction(client, text, copies));
         return this.#committed(token, requests);
       } catch (error) {
         const failure = failureOf(error);
@@ -220,16 +144,18 @@ export class Writer {
           case 'retry':
             retries += 1;
             if (retries <= maxRetries) continue;
-            return reject(requests, new OverloadedError(failure.message));
+            return this.#reject(requests, new OverloadedError(failure.message));
           case 'noPartition':
             retries += 1;
-            if (day !== undefined) partitions.forget(day);
-            if (retries <= maxRetries && (await this.#ensurePartitions(requests))) continue;
-            return reject(requests, new OverloadedError(failure.message));
+            if (retries <= maxRetries && (await this.#remakePartitions(group))) continue;
+            return this.#reject(requests, new OverloadedError(failure.message));
           case 'resource':
-            return reject(requests, new OverloadedError(failure.message));
+            return this.#reject(requests, new OverloadedError(failure.message));
           case 'refused':
-            if (requests.length > 1) return bisect();
+            if (requests.length > 1) {
+              for (const half of group.bisect()) await this.#commit(half);
+              return;
+            }
             return this.#answerLone(requests[0]!, failure);
         }
       }
@@ -241,37 +167,58 @@ export class Writer {
     failure: { message: string; code: string; table?: string | undefined },
   ) {
     try {
-      if (request.batch !== undefined && failure.table === 'batches') {
+      const { batch } = request.write;
+      if (batch !== undefined && failure.table === 'batches') {
         const client = await this.#options.connection.client();
         const { rows } = await client.query<{ answer: unknown }>(
           'select answer from nowcast.batches where sender = $1 and batch_id = $2',
-          [request.batch.sender, request.batch.id],
+          [batch.sender, batch.id],
         );
-        if (rows[0] !== undefined) return request.resolve({ kind: 'duplicate', answer: rows[0].answer });
+        if (rows[0] !== undefined)
+          return this.#answer(request, { kind: 'duplicate', answer: rows[0].answer });
       }
-      if (failure.code === lockNotAvailable) return request.reject(new OverloadedError(failure.message));
-      request.reject(new RefusedRowsError(failure.message));
+      const refused = failure.code === lockNotAvailable ? OverloadedError : RefusedRowsError;
+      this.#reject([request], new refused(failure.message));
     } catch (error) {
-      request.reject(new OverloadedError((error as Error).message));
+      this.#reject([request], new OverloadedError((error as Error).message));
     }
   }
 
   #committed(token: string, requests: readonly WriteRequest[]): void {
     this.#options.onCommitted(
       token,
-      requests.flatMap((request) => request.rows),
+      requests.flatMap(({ write }) => write.rows),
     );
-    for (const request of requests) request.resolve({ kind: 'committed' });
+    for (const request of requests) this.#answer(request, committed);
+  }
+
+  #answer(request: WriteRequest, outcome: WriteOutcome): void {
+    if (this.#settle(request)) request.resolve(outcome);
+  }
+
+  #reject(requests: readonly WriteRequest[], error: Error): void {
+    for (const request of requests) if (this.#settle(request)) request.reject(error);
+  }
+
+  /** False when the request has been answered before. */
+  #settle(request: WriteRequest): boolean {
+    if (request.settled) return false;
+    request.settled = true;
+    this.#pendingBytes -= bytesOf(request.write);
+    return true;
   }
 
   #waitedTooLong(requests: readonly WriteRequest[]): boolean {
-    return performance.now() - this.#waitingSince.get(requests[0]!)! > maxWaitMs;
+    return performance.now() - requests[0]!.waitingSinceMs > maxWaitMs;
   }
 
-  async #ensurePartitions(requests: readonly WriteRequest[]): Promise<boolean> {
-    const days = new Set(requests.flatMap((r) => r.rows.map((row) => dayOf(row.event.timestampMicros))));
+  async #remakePartitions(group: Group): Promise<boolean> {
+    const { partitions } = this.#options;
     try {
-      for (const day of days) await this.#options.partitions.ensure(day);
+      for (const day of group.days()) {
+        partitions.forget(day);
+        await partitions.ensure(day);
+      }
       return true;
     } catch {
       // Its reason is the failure that the requests are answered with.
@@ -282,6 +229,8 @@ export class Writer {
 
 const lockNotAvailable = '55P03';
 
-function reject(requests: readonly WriteRequest[], error: Error): void {
-  for (const request of requests) request.reject(error);
+const committed: WriteOutcome = { kind: 'committed' };
+
+function bytesOf(write: Write): number {
+  return write.copyData.length + write.rows.length * bytesPerWaitingEvent;
 }

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { prepareFeedStatement } from './group.ts';
 
 /** A transaction without an answer for this long runs on a dead connection. */
 const answerTimeoutMs = 30_000;
@@ -33,7 +34,9 @@ export class WriterConnection {
     try {
       await client.connect();
       // A batch id or partition that somebody else holds must not stop everyone.
-      await client.query(`set lock_timeout = '1s'; set timezone = 'UTC'; set synchronous_commit = on`);
+      await client.query(
+        `set lock_timeout = '1s'; set timezone = 'UTC'; set synchronous_commit = on; ${prepareFeedStatement}`,
+      );
     } catch (error) {
       await client.end().catch(() => undefined);
       throw error;

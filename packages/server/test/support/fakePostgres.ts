@@ -1,10 +1,10 @@
 import { createServer, type Socket } from 'node:net';
 import pg from 'pg';
 
-/** What a query gives: rows of texts, all with the same columns. */
-export type Rows = Record<string, string>[];
+/** What a query gives, values as PostgreSQL writes them. */
+export type Result = { fields: { name: string; dataTypeID: number }[]; rows: string[][] };
 /** One connection's way to answer; `ended` when the client has left. */
-export type Session = { answer(sql: string): Promise<Rows>; ended?(): void };
+export type Session = { answer(sql: string): Promise<Result>; ended?(): void };
 /** An error as PostgreSQL sends it. */
 export class ServerError extends Error {
   readonly code: string;
@@ -60,13 +60,12 @@ export async function startTransactionPooler(url: string, sessions: number) {
     return {
       async answer(sql) {
         held ??= await pool.connect();
+        const inTransaction =
+          /^begin/i.test(sql) || (held.getTransactionStatus() === 'T' && !/^rollback/i.test(sql));
         try {
-          return (await held.query<Record<string, string>>(sql)).rows;
+          return await held.query<string[]>({ text: sql, rowMode: 'array' });
         } finally {
-          const { rows } = await held.query<{ open: string }>(
-            `select (now() <> statement_timestamp())::text as open`,
-          );
-          if (rows[0]!.open !== 'true') giveBack();
+          if (!inTransaction) giveBack();
         }
       },
       ended: giveBack,
@@ -104,7 +103,9 @@ async function serve(socket: Socket, open: (user: string) => Session): Promise<v
       const type = (await read(1)).toString();
       const body = await read((await read(4)).readInt32BE() - 4);
       if (type !== 'Q') return;
-      const answer = await session.answer(body.toString('utf8', 0, body.length - 1)).then(rowMessages, errorMessage);
+      const answer = await session
+        .answer(body.toString('utf8', 0, body.length - 1))
+        .then(resultMessages, errorMessage);
       socket.write(Buffer.concat([answer, ready]));
     }
   } finally {
@@ -112,26 +113,22 @@ async function serve(socket: Socket, open: (user: string) => Session): Promise<v
   }
 }
 
-function rowMessages(rows: Rows): Buffer {
+function resultMessages({ fields, rows }: Result): Buffer {
   const complete = message('C', Buffer.from('SELECT\0'));
-  if (rows.length === 0) return complete;
-  const names = Object.keys(rows[0]!);
-  const columns = names.map((name) => {
-    // Table 0, column 0, type text, any length, no modifier, text format.
+  if (fields.length === 0) return complete;
+  const columns = fields.map(({ name, dataTypeID }) => {
+    // Of no table, of any length, as text.
     const rest = Buffer.alloc(18);
-    rest.writeInt32BE(25, 6);
+    rest.writeInt32BE(dataTypeID, 6);
     rest.writeInt16BE(-1, 10);
     rest.writeInt32BE(-1, 12);
     return Buffer.concat([Buffer.from(`${name}\0`), rest]);
   });
   const data = rows.map((row) => {
-    const values = names.map((name) => {
-      const value = Buffer.from(row[name]!);
-      return Buffer.concat([int32(value.length), value]);
-    });
-    return message('D', Buffer.concat([int16(names.length), ...values]));
+    const values = row.map((value) => Buffer.concat([int32(Buffer.byteLength(value)), Buffer.from(value)]));
+    return message('D', Buffer.concat([int16(row.length), ...values]));
   });
-  return Buffer.concat([message('T', Buffer.concat([int16(names.length), ...columns])), ...data, complete]);
+  return Buffer.concat([message('T', Buffer.concat([int16(fields.length), ...columns])), ...data, complete]);
 }
 
 function errorMessage(error: unknown): Buffer {

@@ -1,12 +1,13 @@
-import { type ReactNode, Suspense, useRef, useState } from 'react';
+import { type ReactNode, Suspense, useState } from 'react';
 import { Button } from '../../ui/Button.tsx';
 import { Icon } from '../../ui/Icon.tsx';
 import { lazyPart } from '../../ui/lazyPart.tsx';
 import { Panel } from '../../ui/Panel.tsx';
 import type { PanelState } from '../../ui/panelState.ts';
 import { useOnScreen } from '../../ui/useOnScreen.ts';
+import { useTurn } from '../../ui/useTurn.ts';
 import { ChartTable } from './ChartTable.tsx';
-import type { Point, Series } from './points.ts';
+import type { Series } from './points.ts';
 import { Swatch } from './Swatch.tsx';
 import type { TimeChartProps } from './TimeChart.tsx';
 
@@ -18,13 +19,15 @@ export interface ChartPanelProps extends Omit<TimeChartProps, 'label'> {
   readonly state: PanelState;
   readonly onRetry: () => void;
   readonly controls?: ReactNode;
+  /** What the person chose to see: where it changes the chart changes at once. */
+  readonly subject: string;
 }
 
 /** A chart with the table behind it. */
-export function ChartPanel({ title, caption, state, onRetry, controls, ...chart }: ChartPanelProps) {
+export function ChartPanel({ title, caption, state, onRetry, controls, subject, ...chart }: ChartPanelProps) {
   const [asTable, setAsTable] = useState(false);
   const [ref, onScreen] = useOnScreen();
-  const points = useHeld(chart.points, onScreen);
+  const points = useTurn(chart.points, `${subject} ${caption}`, onScreen);
   return (
     <Panel
       title={title}
@@ -86,11 +89,4 @@ function Legend({ series, everywhere }: { series: readonly Series[]; everywhere:
       ))}
     </ul>
   );
-}
-
-/** The last points that were seen: a chart that nobody sees is not redrawn. */
-function useHeld(points: readonly Point[], onScreen: boolean): readonly Point[] {
-  const held = useRef(points);
-  if (onScreen) held.current = points;
-  return held.current;
 }

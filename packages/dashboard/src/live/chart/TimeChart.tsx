@@ -25,7 +25,8 @@ export interface TimeChartProps {
   readonly stepMs: number;
   readonly format: (value: number) => string;
   readonly axisFormat: (value: number) => string;
-  readonly domain?: [number | 'auto', number | 'auto'];
+  /** Values are from 0 to 1 and mostly close to 1: the axis ends there and begins below the lowest. */
+  readonly upToOne?: boolean;
   readonly onPick: (start: number) => void;
 }
 
@@ -34,7 +35,7 @@ const weekday = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numer
 
 /** Loaded after the first paint: Recharts is the largest thing on the page. */
 function TimeChart(props: TimeChartProps) {
-  const { label, kind, points, series, stepMs, format, axisFormat, domain = [0, 'auto'], onPick } = props;
+  const { label, kind, points, series, stepMs, format, axisFormat, upToOne = false, onPick } = props;
   const first = points[0]?.start ?? 0;
   const last = points.at(-1)?.start ?? 0;
   const tick = (at: number) => (stepMs >= 3_600_000 ? weekday.format(at) : timeOfDay(at, at));
@@ -69,12 +70,12 @@ function TimeChart(props: TimeChartProps) {
         />
         <YAxis
           width={52}
-          domain={domain}
           tickFormatter={axisFormat}
           tick={axisStyle}
           tickLine={false}
           axisLine={false}
           tickCount={4}
+          {...(upToOne && axisUpToOne(points))}
         />
         <Tooltip
           isAnimationActive={false}
@@ -102,12 +103,7 @@ function TimeChart(props: TimeChartProps) {
               dot={false}
             />
           ) : (
-            <Line
-              key={one.label}
-              {...common}
-              type="linear"
-              dot={<LonelyDot line={points} column={index} />}
-            />
+            <Line key={one.label} {...common} type="linear" dot={lonelyDot(points, index)} />
           );
         })}
       </ComposedChart>
@@ -117,10 +113,15 @@ function TimeChart(props: TimeChartProps) {
 
 export default memo(TimeChart);
 
+function axisUpToOne(points: readonly Point[]): { domain: [number, number]; ticks: number[] } {
+  const known = points.flatMap(({ values }) => values.filter((value) => value !== null));
+  const low = Math.min(0.9, Math.floor(Math.min(1, ...known) * 10) / 10);
+  return { domain: [low, 1], ticks: [low, (low + 1) / 2, 1] };
+}
+
 interface LonelyDotProps {
-  readonly line: readonly Point[];
-  readonly column: number;
-  // Recharts adds the others, and a `points` of its own.
+  readonly lonely: ReadonlySet<number>;
+  // Recharts adds the others.
   readonly cx?: number;
   readonly cy?: number;
   readonly index?: number;
@@ -128,10 +129,17 @@ interface LonelyDotProps {
 }
 
 /** A value between two gaps has no line to be on; without a dot the first event of all would be invisible. */
-function LonelyDot({ line, column, cx, cy, index = 0, stroke }: LonelyDotProps) {
-  const at = (offset: number) => line[index + offset]?.values[column] ?? null;
-  if (at(0) === null || at(-1) !== null || at(1) !== null) return null;
-  return <circle cx={cx} cy={cy} r={2.5} fill={stroke} />;
+function LonelyDot({ lonely, cx, cy, index = -1, stroke }: LonelyDotProps) {
+  return lonely.has(index) ? <circle cx={cx} cy={cy} r={2.5} fill={stroke} /> : null;
+}
+
+/** Mostly there is none; Recharts then need not make an element for each point of each line. */
+function lonelyDot(points: readonly Point[], column: number) {
+  const has = (index: number) => (points[index]?.values[column] ?? null) !== null;
+  const lonely = new Set(
+    [...points.keys()].filter((index) => has(index) && !has(index - 1) && !has(index + 1)),
+  );
+  return lonely.size === 0 ? false : <LonelyDot lonely={lonely} />;
 }
 
 interface HoverProps extends TooltipContentProps {
