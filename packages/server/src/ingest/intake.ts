@@ -1,7 +1,8 @@
 import { CopyEncoder, dayOf, type FieldError, type ValidationLimits, validateEvent } from '@nowcast/protocol';
+import type { Fate } from '../health/metrics.ts';
 import type { IdPool } from '../store/idPool.ts';
 import type { Partitions } from '../store/partitions.ts';
-import type { BatchId, StoredEvent, WriteOutcome } from '../store/request.ts';
+import type { BatchId, StoredEvent, Write, WriteOutcome } from '../store/request.ts';
 import type { Writer } from '../store/writer.ts';
 import { HttpError } from './httpError.ts';
 
@@ -30,7 +31,16 @@ export class Intake {
   readonly #partitions: Partitions;
   readonly #hotDays: number;
   readonly #encoder = new CopyEncoder();
-  constructor(writer: Writer, ids: IdPool, partitions: Partitions, hotDays: number) {
+  readonly #count: (fate: Fate, events: number) => void;
+  /** @param count hears what became of events */
+  constructor(
+    writer: Writer,
+    ids: IdPool,
+    partitions: Partitions,
+    hotDays: number,
+    count: (fate: Fate, events: number) => void = () => undefined,
+  ) {
+    this.#count = count;
     this.#writer = writer;
     this.#ids = ids;
     this.#partitions = partitions;
@@ -52,6 +62,7 @@ export class Intake {
     while (!this.#ids.has(1)) await this.#ids.reserve(1);
     const validation = validateEvent(input, this.#limits());
     if (validation.error !== undefined) {
+      this.#count('rejected', 1);
       throw new HttpError(400, 'invalid_event', validation.error.message, validation.error.field);
     }
     const { event, warnings } = validation;
@@ -61,7 +72,7 @@ export class Intake {
     const copyData = this.#encoder.take();
     const rows = [{ id, event }];
     if (!this.#partitions.has(dayOf(event.timestampMicros))) await this.#ensurePartitions(rows);
-    await this.#writer.write({ rows, copyData, batch: undefined, answer: undefined });
+    await this.#write({ rows, copyData, batch: undefined, answer: undefined });
     return warnings;
   }
 
@@ -116,9 +127,21 @@ export class Intake {
         answer: answer?.(rows.length, rejected),
       };
       await this.#ensurePartitions(rows);
-      outcome = await this.#writer.write(request);
+      outcome = await this.#write(request);
     }
+    this.#count('rejected', rejected.length);
     return { accepted: rows.length, rejected, warnings: warnings ?? [], outcome };
+  }
+
+  async #write(write: Write): Promise<WriteOutcome> {
+    try {
+      const outcome = await this.#writer.write(write);
+      this.#count(outcome.kind === 'committed' ? 'stored' : 'duplicate', write.rows.length);
+      return outcome;
+    } catch (error) {
+      this.#count('refused', write.rows.length);
+      throw error;
+    }
   }
 
   #limits(): ValidationLimits {
