@@ -10,6 +10,6 @@ select
   b.confidence_sum / nullif(b.confidence_count, 0) as avg_confidence,
   b.error_count,
   round(100.0 * b.error_count / b.request_count, 2) as error_rate_pct
-from nowcast.model_buckets(60, now() - interval '1 hour', 'infinity') b
+from nowcast.model_figures(60, now() - interval '1 hour', 'infinity') b
 where b.minute > now() - interval '1 hour'
 order by b.minute desc;

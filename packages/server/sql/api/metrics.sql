@@ -28,11 +28,15 @@ begin
 
   return query
   with buckets as (
-    select b.minute as bucket, b.* from nowcast.model_buckets(tier, first_bucket - interval '1 hour', until) b
+    select b.minute as bucket, b.* from nowcast.model_figures(tier, first_bucket - interval '1 hour', until) b
     where metrics.feature is null and step_seconds = tier
       and (metrics.model_version is null or b.model_version = metrics.model_version)
     union all
-    select m.minute as bucket, m.* from nowcast.merged_buckets(step, tier, first_bucket - interval '1 hour', until,
+    select m.minute as bucket, m.minute, m.model_version, m.request_count, m.error_count, m.latency_sum_ms,
+      m.confidence_count, m.confidence_sum, m.quality_count, m.quality_sum, m.ttft_count, m.ttft_ms_sum,
+      m.input_tokens_sum, m.output_tokens_sum, m.cached_input_tokens_sum, m.cost_count, m.cost_usd_sum,
+      m.value_usd_sum, m.p50_latency_ms, m.p95_latency_ms, m.p99_latency_ms
+    from nowcast.merged_buckets(step, tier, first_bucket - interval '1 hour', until,
       metrics.model_version, metrics.feature) m
     where metrics.feature is not null or step_seconds <> tier
   )

@@ -176,14 +176,22 @@ begin
 end
 $$;
 
+-- Harmonic middle of a bin, within 1 % of every value in it.
 create or replace function nowcast.latency_bin_middle(bin integer) returns double precision
-  language sql immutable parallel safe as $$
-  select case
-    when bin <= 0 then 0
-    when bin >= cardinality(nowcast.latency_edges()) then 'infinity'
-    else 2 * (nowcast.latency_edges())[bin] * (nowcast.latency_edges())[bin + 1]
-      / ((nowcast.latency_edges())[bin] + (nowcast.latency_edges())[bin + 1])
-  end::double precision
+  language plpgsql immutable parallel safe as $$
+declare
+  low double precision;
+  high double precision;
+begin
+  if bin <= 0 then
+    return 0;
+  elsif bin >= cardinality(nowcast.latency_edges()) then
+    return 'infinity';
+  end if;
+  low := (nowcast.latency_edges())[bin];
+  high := (nowcast.latency_edges())[bin + 1];
+  return 2 * low * high / (low + high);
+end
 $$;
 
 -- Serialises compaction and recomputation over all servers.

@@ -14,7 +14,7 @@ begin
     b.p50_latency_ms, b.p95_latency_ms, b.p99_latency_ms,
     b.confidence_sum / nullif(b.confidence_count, 0), b.quality_sum / nullif(b.quality_count, 0),
     b.input_tokens_sum, b.output_tokens_sum, b.cost_usd_sum
-  from nowcast.model_buckets(60, greatest(since, now() - interval '1 hour'), until) b
+  from nowcast.model_figures(60, greatest(since, now() - interval '1 hour'), until) b
   -- Servers that refresh the same rows at once take them in the same order.
   order by b.minute, b.model_version
   on conflict (minute, model_version) do update set
