@@ -7,7 +7,7 @@ export default defineConfig({
     alias: { '@nowcast/protocol': fileURLToPath(new URL('packages/protocol/src/index.ts', import.meta.url)) },
   },
   test: {
-    include: ['packages/*/test/**/*.test.ts'],
+    include: ['packages/*/test/**/*.test.ts', 'examples/*/test/**/*.test.ts'],
     globalSetup: ['packages/server/test/support/globalSetup.ts'],
     // Two cores run the tests, one PostgreSQL and the servers that tests start.
     maxWorkers: 2,

@@ -11,10 +11,25 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const RUN_WORKSPACES = ['packages/protocol', 'packages/server', 'packages/dashboard'];
 
 /**
+ * What a caller needs: to run, to run the demo beside it, or to test and develop as well.
+ *
+ * @typedef {'run' | 'demo' | 'everything'} Scope
+ * @type {Record<Scope, { workspaces: string[] | undefined, title: string }>} no workspaces: all of them
+ */
+const SCOPES = {
+  run: { workspaces: RUN_WORKSPACES, title: 'Installing packages (once, about 130 MB)' },
+  demo: {
+    workspaces: [...RUN_WORKSPACES, 'examples/ocr-service'],
+    title: "Installing the demo's packages (once, about 50 MB beside Nowcast's own)",
+  },
+  everything: { workspaces: undefined, title: 'Installing packages (once, about 330 MB)' },
+};
+
+/**
  * Installs from the lockfile if something is missing or of another version. A complete tree is left alone however it
  * came about, so `npm start` never prunes what `npm ci` installed for development.
  *
- * @param {'run' | 'everything'} scope what the caller needs: to run, or to test and develop as well
+ * @param {Scope} scope
  */
 export async function installIfNeeded(scope) {
   const lock = readLock('package-lock.json');
@@ -22,22 +37,26 @@ export async function installIfNeeded(scope) {
   if (missingPackages(lock, installed, scope).length === 0) return;
   // A tree with development packages belongs to a developer: keep it one.
   const developed = Object.values(installed).some((entry) => entry.dev);
+  const { workspaces, title } = SCOPES[scope];
   const selection =
-    scope === 'run' && !developed
+    workspaces !== undefined && !developed
       ? [
           '--omit=dev',
           '--include-workspace-root',
           // By name: a path would also select the workspaces inside it, such as the one with test-only packages.
-          ...RUN_WORKSPACES.map((workspace) => `--workspace=${lock[workspace].name}`),
+          ...workspaces.map((workspace) => `--workspace=${lock[workspace].name}`),
         ]
       : [];
+  // A demo is added to a Nowcast that may be running, whose packages `npm ci` would take away and bring back.
+  const adds = scope === 'demo' && Object.keys(installed).length > 0;
+  const how = adds ? ['install', '--no-save'] : ['ci'];
   const npm = process.env.npm_execpath;
   const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
-  await step('Installing packages (once, about 80 MB)', () =>
+  await step(title, () =>
     run(
       'The packages could not be installed: see above, check the network, and run it again.',
       command,
-      [...first, 'ci', '--no-audit', '--no-fund', ...selection],
+      [...first, ...how, '--no-audit', '--no-fund', ...selection],
       { cwd: root },
     ),
   );
@@ -51,7 +70,7 @@ export async function installIfNeeded(scope) {
  *
  * @param {Record<string, LockEntry>} lock the `packages` of package-lock.json
  * @param {Record<string, LockEntry>} installed the `packages` of node_modules/.package-lock.json
- * @param {'run' | 'everything'} scope
+ * @param {Scope} scope
  * @param {(place: string) => boolean} exists
  * @returns {string[]}
  *
@@ -65,7 +84,8 @@ export function missingPackages(
   scope,
   exists = (place) => existsSync(path.join(root, place)),
 ) {
-  const needed = scope === 'everything' ? Object.keys(lock) : [...closure(lock)];
+  const { workspaces } = SCOPES[scope];
+  const needed = workspaces === undefined ? Object.keys(lock) : [...closure(lock, workspaces)];
   return needed.filter((place) => {
     const { link, version } = lock[place];
     if (!place.includes('node_modules/') || isDispensable(lock[place])) return false;
@@ -78,10 +98,10 @@ function isDispensable({ optional, os, cpu, libc }) {
   return Boolean(optional) && !isForHere;
 }
 
-/** Everything reachable by `dependencies` from the root and the workspaces that run. */
-function closure(lock) {
+/** Everything reachable by `dependencies` from the root and the given workspaces. */
+function closure(lock, workspaces) {
   const reached = new Set();
-  const queue = ['', ...RUN_WORKSPACES];
+  const queue = ['', ...workspaces];
   for (let place = queue.pop(); place !== undefined; place = queue.pop()) {
     if (reached.has(place) || !lock[place]) continue;
     reached.add(place);

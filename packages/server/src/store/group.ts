@@ -10,6 +10,11 @@ const maxGroupBytes = 4 * 1024 * 1024;
 /** Partitions of one transaction; senders of late events rarely touch more than two. */
 const maxGroupDays = 8;
 
+/** A partition or a table that somebody else holds must not stop everyone for long. */
+export const lockTimeoutMs = 1_000;
+/** All requests of a group wait for a batch id that another transaction holds open: no longer than this. */
+const heldBatchTimeoutMs = 20;
+
 /** Requests that are committed in one transaction. */
 export class Group {
   readonly requests: WriteRequest[] = [];
@@ -59,8 +64,11 @@ export class Group {
   transaction(token: string): { text: string; copies: Uint8Array[] } {
     const statements = ['begin'];
     const copies: Uint8Array[] = [];
-    for (const { write } of this.requests) {
-      if (write.batch !== undefined) statements.push(batchStatement(write));
+    const batches = this.requests.filter(({ write }) => write.batch !== undefined);
+    if (batches.length > 0) {
+      statements.push(`set local lock_timeout = '${heldBatchTimeoutMs}ms'`);
+      for (const { write } of batches) statements.push(batchStatement(write));
+      statements.push(`set local lock_timeout = '${lockTimeoutMs}ms'`);
     }
     statements.push(
       feedStatement(token, this.#copyData.size === 1 ? dayOf(this.#range.minMicros) : undefined, this.#range),
@@ -81,11 +89,22 @@ export class Group {
   /** Halves, for finding the request that PostgreSQL refuses. */
   bisect(): [Group, Group] {
     const middle = this.requests.length >>> 1;
-    const halves: [Group, Group] = [new Group(this.#edges), new Group(this.#edges)];
-    this.requests.forEach((request, index) => {
-      halves[index < middle ? 0 : 1].add(request);
-    });
-    return halves;
+    return [this.#of(this.requests.slice(0, middle)), this.#of(this.requests.slice(middle))];
+  }
+
+  /** The requests that still wait for an answer. */
+  unsettled(): Group {
+    return this.filter(({ settled }) => !settled);
+  }
+
+  filter(wanted: (request: WriteRequest) => boolean): Group {
+    return this.requests.every(wanted) ? this : this.#of(this.requests.filter(wanted));
+  }
+
+  #of(requests: readonly WriteRequest[]): Group {
+    const group = new Group(this.#edges);
+    for (const request of requests) group.add(request);
+    return group;
   }
 
   #addCopyData(day: string, data: Uint8Array): void {

@@ -32,7 +32,14 @@ export class Housekeeping {
   }
 
   #every(intervalMs: number, what: string, work: () => Promise<unknown>): void {
-    this.#timers.push(setInterval(() => this.#do(what, work), intervalMs));
+    let running = false;
+    // One at a time: while the database stands still, each further one would hold a connection of the pool.
+    const once = async () => {
+      if (running) return;
+      running = true;
+      await work().finally(() => (running = false));
+    };
+    this.#timers.push(setInterval(() => this.#do(what, once), intervalMs));
   }
 
   #do(what: string, work: () => Promise<unknown>): void {

@@ -1,7 +1,13 @@
 import type pg from 'pg';
+import { withDeadline } from './deadline.ts';
+import { OverloadedError } from './request.ts';
 
 /** Ids taken from the sequence at once; at 20,000 events/s one such query a second. */
 const blockSize = 20_000;
+/** A database that does not give a block in this time is away; who waited for it is answered 503. */
+const maxFetchMs = 3_000;
+/** Events that wait for ids stand in no other queue: this bounds them. */
+const maxWaitingIds = 20_000;
 
 /**
  * Ids for the writer, reserved from the table's own sequence ahead of use, so that the round trip of a transaction
@@ -11,15 +17,31 @@ export class IdPool {
   readonly #pool: pg.Pool;
   #ranges: { next: number; last: number }[] = [];
   #available = 0;
+  #waiting = 0;
   #refill: Promise<void> | undefined;
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
   }
 
-  /** Resolves at once, almost always: the pool refills itself while half of it is left. */
+  /**
+   * Resolves at once, almost always: the pool refills itself while half of it is left.
+   *
+   * @throws OverloadedError when the database gives none in time, or too many wait for it already
+   */
   async reserve(count: number): Promise<void> {
-    while (this.#available < count) await this.#fill(count);
+    if (this.#waiting > 0 && this.#waiting + count > maxWaitingIds) {
+      throw new OverloadedError('too many events are waiting for the database');
+    }
+    this.#waiting += count;
+    try {
+      while (this.#available < count) await this.#fill(this.#waiting);
+    } catch (error) {
+      if (error instanceof OverloadedError) throw error;
+      throw new OverloadedError(`the database cannot be reached: ${(error as Error).message}`);
+    } finally {
+      this.#waiting -= count;
+    }
   }
 
   has(count: number): boolean {
@@ -40,7 +62,11 @@ export class IdPool {
   }
 
   #fill(count: number): Promise<void> {
-    this.#refill ??= this.#fetch(Math.max(count, blockSize)).finally(() => {
+    this.#refill ??= withDeadline(
+      this.#fetch(Math.max(count, blockSize)),
+      maxFetchMs,
+      () => new OverloadedError('the database does not answer'),
+    ).finally(() => {
       this.#refill = undefined;
     });
     return this.#refill;
@@ -48,15 +74,17 @@ export class IdPool {
 
   async #fetch(count: number): Promise<void> {
     // Others may draw from the sequence in between: the ids come as ranges without gaps, mostly one.
-    const { rows } = await this.#pool.query<{ first: string; last: string }>(
-      `select min(id) as first, max(id) as last
+    const query: pg.QueryConfig & { query_timeout: number } = {
+      query_timeout: maxFetchMs,
+      text: `select min(id) as first, max(id) as last
        from (
          select id, id - row_number() over (order by id) as island
          from (select nextval('public.inference_logs_id_seq') as id from generate_series(1, $1)) drawn
        ) ranged
        group by island order by 1`,
-      [count],
-    );
+      values: [count],
+    };
+    const { rows } = await this.#pool.query<{ first: string; last: string }>(query);
     for (const row of rows) {
       const range = { next: Number(row.first), last: Number(row.last) };
       this.#ranges.push(range);

@@ -1,9 +1,13 @@
 import { dayOf } from '@nowcast/protocol';
 import type pg from 'pg';
+import { withDeadline } from './deadline.ts';
+import { OverloadedError } from './request.ts';
 
 /** Partitions stand ready for events up to 24 hours ahead, and for the day after the next midnight. */
 const daysAhead = 2;
 const dayMicros = 86_400_000_000;
+/** Who waits for a partition longer is answered 503; making it goes on. */
+const maxWaitMs = 5_000;
 
 /** Knows which days have a partition and makes the missing ones. */
 export class Partitions {
@@ -25,6 +29,7 @@ export class Partitions {
     this.#known.delete(day);
   }
 
+  /** @throws OverloadedError when the database does not make it now */
   async ensure(day: string): Promise<void> {
     if (this.#known.has(day)) return;
     let making = this.#making.get(day);
@@ -32,7 +37,11 @@ export class Partitions {
       making = this.#make(day).finally(() => this.#making.delete(day));
       this.#making.set(day, making);
     }
-    await making;
+    try {
+      await withDeadline(making, maxWaitMs, () => new Error('the database does not answer'));
+    } catch (error) {
+      throw new OverloadedError(`the partition of ${day} cannot be made now: ${(error as Error).message}`);
+    }
   }
 
   /** Makes the partitions of the days around now; called at start and then hourly. */

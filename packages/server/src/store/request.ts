@@ -58,6 +58,16 @@ export class OverloadedError extends Error {
   }
 }
 
+/** The database did not answer in time: the rows may be stored, or be stored yet. Answered 503 too. */
+export class UnknownOutcomeError extends OverloadedError {
+  override name = 'UnknownOutcomeError';
+  constructor() {
+    super(
+      'the database did not answer in time, so it is not known whether this was stored; a batch with an id (batch_id, Idempotency-Key) can be sent again without being stored twice',
+    );
+  }
+}
+
 /** PostgreSQL refuses the rows of this request, whatever stands around them. Answered 400. */
 export class RefusedRowsError extends Error {
   override name = 'RefusedRowsError';

@@ -8,6 +8,10 @@ export type Failure =
   | { readonly kind: 'retry'; readonly message: string }
   /** The partition named by COPY does not exist (any more). */
   | { readonly kind: 'noPartition'; readonly message: string }
+  /** Another transaction holds a batch id of this one, and has not ended. */
+  | { readonly kind: 'heldBatch'; readonly message: string }
+  /** Another transaction holds a lock on a table; the same transaction succeeds once it ends. */
+  | { readonly kind: 'locked'; readonly message: string }
   /** The database has no room or no resources: later. */
   | { readonly kind: 'resource'; readonly message: string }
   /** Something in this transaction is refused, whenever it is tried. */
@@ -30,6 +34,10 @@ export function failureOf(error: unknown): Failure {
     return { kind: 'connection', message };
   if (errorClass === '40') return { kind: 'retry', message };
   if (code === '42P01') return { kind: 'noPartition', message };
+  // Lock timeout. The wait for another's row in a unique index is told by its context alone.
+  if (code === '55P03') {
+    return { kind: error.where?.includes('"batches"') === true ? 'heldBatch' : 'locked', message };
+  }
   // 53 insufficient resources (disk full), 58 system error, XX internal error, 25006 read-only after a failover,
   // 57014 cancelled, 54 limits of the server.
   if (['53', '58', 'XX', '54'].includes(errorClass) || code === '25006' || code === '57014') {

@@ -38,7 +38,10 @@ export async function openStore(settings: Settings, log: Logger): Promise<Store>
       pipeline: true,
     });
     // A connection that breaks while idle is replaced at the next use, which reports what is wrong.
-    pool.on('error', (error) => log.warn({ err: error }, 'an idle database connection broke'));
+    pool.on('error', (error) => {
+      // PostgreSQL says goodbye to connections that are just being closed.
+      if (!pool.ending) log.warn({ err: error }, 'an idle database connection broke');
+    });
     pool.on('connect', (client) => {
       // While it is in use, the query in flight reports the same error; without a listener it would end the process.
       client.on('error', () => undefined);

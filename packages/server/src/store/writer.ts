@@ -8,6 +8,7 @@ import {
   OverloadedError,
   RefusedRowsError,
   type StoredEvent,
+  UnknownOutcomeError,
   type Write,
   type WriteOutcome,
   WriteRequest,
@@ -17,8 +18,9 @@ import type { WriterConnection } from './writerConnection.ts';
 
 /** What an event holds beside its COPY line while it waits: the object and its strings, roughly. */
 const bytesPerWaitingEvent = 512;
-/** Requests that waited this long for a database that is away are answered 503; the sender still has them. */
+/** Requests without an outcome for this long are answered 503; the sender still has them. */
 const maxWaitMs = 5_000;
+const expiryIntervalMs = 250;
 /** A transaction that lost a deadlock is tried again this often. */
 const maxRetries = 3;
 
@@ -32,19 +34,34 @@ export interface WriterOptions {
   readonly onCommitted: (token: string, rows: readonly StoredEvent[]) => void;
 }
 
+/** A connection that writes, and the requests it has sent whose outcome is not known. */
+interface Lane {
+  readonly connection: WriterConnection;
+  undecided: readonly WriteRequest[];
+}
+
 /**
  * Group commit without timers: while a transaction is in flight the next group gathers, and a request is answered
  * when the transaction with its rows has committed. One connection writes: several measured slower.
  */
 export class Writer {
   readonly #options: WriterOptions;
+  readonly #lane: Lane;
   readonly #queue: Group[] = [];
+  /** What the queue's head became: its requests are being written. */
+  #current: Group | undefined;
+  /** Requests whose batch id another transaction holds open. They wait apart, on a connection of their own. */
+  readonly #held = new Set<WriteRequest>();
+  readonly #expiry: NodeJS.Timeout;
   #pendingBytes = 0;
   #running: Promise<void> | undefined;
+  #runningHeld: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: WriterOptions) {
     this.#options = options;
+    this.#lane = { connection: options.connection, undecided: [] };
+    this.#expiry = setInterval(() => this.#expire(), expiryIntervalMs).unref();
   }
 
   get pendingBytes(): number {
@@ -79,10 +96,16 @@ export class Writer {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
+    await this.#runningHeld;
+    clearInterval(this.#expiry);
     await this.#options.connection.close();
   }
 
   #enqueue(request: WriteRequest): void {
+    if (this.#isHeld(request)) {
+      this.#hold([request]);
+      return;
+    }
     let group = this.#queue.at(-1);
     if (group === undefined || !group.hasRoomFor(request)) {
       group = new Group(this.#options.edges);
@@ -95,37 +118,64 @@ export class Writer {
     // Requests that arrived in the same turn of the event loop join the first group.
     await new Promise(setImmediate);
     for (let group = this.#queue.shift(); group !== undefined; group = this.#queue.shift()) {
-      try {
-        await this.#commit(group);
-      } catch (error) {
-        // Stopped while the outcome was being looked up. Those already answered are not changed by this.
-        this.#reject(group.requests, new OverloadedError((error as Error).message));
-      }
+      this.#current = group;
+      await this.#commitOrReject(group, this.#lane);
     }
+    this.#current = undefined;
     this.#running = undefined;
   }
 
-  /** Runs a group's transaction until its outcome is known, and answers its requests or bisects them. */
-  async #commit(group: Group): Promise<void> {
-    const { connection } = this.#options;
-    const { requests } = group;
+  #hold(requests: readonly WriteRequest[]): void {
+    for (const request of requests) this.#held.add(request);
+    this.#runningHeld ??= this.#runHeld();
+  }
+
+  /** Tries each request whose batch id is held open, in turns, until its holder has ended or it has waited too long. */
+  async #runHeld(): Promise<void> {
+    const lane: Lane = { connection: this.#options.connection.another(), undecided: [] };
+    while (this.#held.size > 0) {
+      for (const request of this.#held) {
+        const alone = new Group(this.#options.edges);
+        alone.add(request);
+        await this.#commitOrReject(alone, lane);
+        if (request.settled) this.#held.delete(request);
+      }
+    }
+    this.#runningHeld = undefined;
+    await lane.connection.close().catch(() => undefined);
+  }
+
+  async #commitOrReject(group: Group, lane: Lane): Promise<void> {
+    try {
+      await this.#commit(group, lane);
+    } catch {
+      // Stopped while the outcome was being looked up. Those already answered are not changed by this.
+      this.#reject(group.requests, new UnknownOutcomeError());
+    }
+  }
+
+  /** Runs a group's transaction until its outcome is known, and answers its requests or takes them apart. */
+  async #commit(all: Group, lane: Lane): Promise<void> {
+    const { connection } = lane;
     for (let retries = 0; ; ) {
+      if (all.requests.every(({ settled }) => settled)) return;
       let client: pg.Client;
       try {
         client = await connection.client();
       } catch (error) {
-        if (this.#closed || this.#waitedTooLong(requests)) {
-          return this.#reject(
-            requests,
-            new OverloadedError(`the database cannot be reached: ${(error as Error).message}`),
-          );
-        }
+        if (this.#closed) return this.#reject(all.requests, cannotBeReached(error));
         await connection.pause();
         continue;
       }
+      // Whoever was answered while the database was away is not written any more. From here to the sending of the
+      // transaction nothing waits, or a request could be told that nothing was stored and be stored then.
+      const group = all.unsettled();
+      const { requests } = group;
+      if (requests.length === 0) return;
       const token = randomUUID();
       const { copies, text } = group.transaction(token);
       try {
+        lane.undecided = requests;
         await connection.withTimeout(copyTransaction(client, text, copies));
         return this.#committed(token, requests);
       } catch (error) {
@@ -135,12 +185,19 @@ export class Writer {
           continue;
         }
         try {
-          await client.query('rollback');
+          await connection.withTimeout(client.query('rollback'));
         } catch {
           // The connection broke; as no commit had been reached, nothing was written.
           connection.drop();
         }
+        lane.undecided = [];
         switch (failure.kind) {
+          case 'locked':
+            // Until the lock is free or nobody waits any more.
+            if (this.#closed) return this.#reject(requests, new OverloadedError(failure.message));
+            continue;
+          case 'heldBatch':
+            return await this.#setHeldAside(group, lane);
           case 'retry':
             retries += 1;
             if (retries <= maxRetries) continue;
@@ -152,35 +209,110 @@ export class Writer {
           case 'resource':
             return this.#reject(requests, new OverloadedError(failure.message));
           case 'refused':
+            if (failure.table === 'batches') {
+              retries += 1;
+              if (retries <= maxRetries) {
+                const repeats = await this.#answerRepeats(group, lane);
+                if (repeats === undefined) continue;
+                await this.#commit(
+                  group.filter((request) => !repeats.has(request)),
+                  lane,
+                );
+                return await this.#commit(
+                  group.filter((request) => repeats.has(request)),
+                  lane,
+                );
+              }
+              return this.#reject(requests, new OverloadedError(failure.message));
+            }
             if (requests.length > 1) {
-              for (const half of group.bisect()) await this.#commit(half);
+              for (const half of group.bisect()) await this.#commit(half, lane);
               return;
             }
-            return this.#answerLone(requests[0]!, failure);
+            return this.#reject(requests, new RefusedRowsError(failure.message));
         }
+      } finally {
+        lane.undecided = [];
       }
     }
   }
 
-  async #answerLone(
-    request: WriteRequest,
-    failure: { message: string; code: string; table?: string | undefined },
-  ) {
+  /** Somebody holds the batch id of one of these open: those without an id must not wait for it. */
+  async #setHeldAside(group: Group, lane: Lane): Promise<void> {
+    const withId = group.filter(({ write }) => write.batch !== undefined).requests;
+    if (this.#closed) this.#reject(withId, new OverloadedError('the batch is being stored elsewhere'));
+    // On its own lane it simply stays there for the next turn.
+    if (lane === this.#lane) this.#hold(withId.filter(({ settled }) => !settled));
+    await this.#commit(
+      group.filter(({ write }) => write.batch === undefined),
+      lane,
+    );
+  }
+
+  #isHeld({ write: { batch } }: WriteRequest): boolean {
+    if (batch === undefined || this.#held.size === 0) return false;
+    for (const { write } of this.#held) {
+      if (write.batch!.id === batch.id && write.batch!.sender === batch.sender) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Answers the requests whose batch is stored already, all with one look. Returns the further ones of an id that
+   * occurs several times in the group; undefined when the rest can be written together.
+   */
+  async #answerRepeats(group: Group, { connection }: Lane): Promise<Set<WriteRequest> | undefined> {
+    const named = group.requests.filter(({ write }) => write.batch !== undefined);
+    let rows: { n: string; answer: unknown }[];
     try {
-      const { batch } = request.write;
-      if (batch !== undefined && failure.table === 'batches') {
-        const client = await this.#options.connection.client();
-        const { rows } = await client.query<{ answer: unknown }>(
-          'select answer from nowcast.batches where sender = $1 and batch_id = $2',
-          [batch.sender, batch.id],
-        );
-        if (rows[0] !== undefined)
-          return this.#answer(request, { kind: 'duplicate', answer: rows[0].answer });
-      }
-      const refused = failure.code === lockNotAvailable ? OverloadedError : RefusedRowsError;
-      this.#reject([request], new refused(failure.message));
-    } catch (error) {
-      this.#reject([request], new OverloadedError((error as Error).message));
+      const client = await connection.client();
+      const found = await connection.withTimeout(
+        client.query<{ n: string; answer: unknown }>(
+          `select asked.n, b.answer from unnest($1::text[], $2::text[]) with ordinality asked (sender, batch_id, n)
+           join nowcast.batches b using (sender, batch_id)`,
+          [named.map(({ write }) => write.batch!.sender), named.map(({ write }) => write.batch!.id)],
+        ),
+      );
+      rows = found.rows;
+    } catch {
+      // The next attempt meets the same repeats.
+      return undefined;
+    }
+    for (const { n, answer } of rows) this.#answer(named[Number(n) - 1]!, { kind: 'duplicate', answer });
+    const seen = new Set<string>();
+    const repeats = new Set<WriteRequest>();
+    for (const request of named) {
+      if (request.settled) continue;
+      const { sender, id } = request.write.batch!;
+      const key = JSON.stringify([sender, id]);
+      if (seen.has(key)) repeats.add(request);
+      seen.add(key);
+    }
+    return repeats.size === 0 ? undefined : repeats;
+  }
+
+  /** Answers 503 to those who have waited too long, so that neither they nor memory wait for a database that is away. */
+  #expire(): void {
+    const latest = performance.now() - maxWaitMs;
+    const expired = (group: Group | undefined) =>
+      group?.requests.filter(({ settled, waitingSinceMs }) => !settled && waitingSinceMs < latest) ?? [];
+    const undecided = new Set(this.#lane.undecided);
+    for (const request of expired(this.#current)) {
+      this.#reject(
+        [request],
+        undecided.has(request) ? new UnknownOutcomeError() : new OverloadedError(tooLate),
+      );
+    }
+    while (this.#queue[0] !== undefined) {
+      const late = expired(this.#queue[0]);
+      if (late.length === 0) break;
+      this.#reject(late, new OverloadedError(tooLate));
+      if (this.#queue[0].requests.some(({ settled }) => !settled)) break;
+      this.#queue.shift();
+    }
+    for (const request of this.#held) {
+      // Its transaction waits for the holder's end; both outcomes are possible until then.
+      if (request.waitingSinceMs < latest) this.#reject([request], new UnknownOutcomeError());
     }
   }
 
@@ -208,10 +340,6 @@ export class Writer {
     return true;
   }
 
-  #waitedTooLong(requests: readonly WriteRequest[]): boolean {
-    return performance.now() - requests[0]!.waitingSinceMs > maxWaitMs;
-  }
-
   async #remakePartitions(group: Group): Promise<boolean> {
     const { partitions } = this.#options;
     try {
@@ -227,7 +355,11 @@ export class Writer {
   }
 }
 
-const lockNotAvailable = '55P03';
+const tooLate = 'the database is away or too slow; nothing of this was stored';
+
+function cannotBeReached(error: unknown): OverloadedError {
+  return new OverloadedError(`the database cannot be reached: ${(error as Error).message}`);
+}
 
 const committed: WriteOutcome = { kind: 'committed' };
 

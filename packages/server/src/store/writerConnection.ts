@@ -1,11 +1,12 @@
 import pg from 'pg';
-import { prepareFeedStatement } from './group.ts';
+import { lockTimeoutMs, prepareFeedStatement } from './group.ts';
 
-/** A transaction without an answer for this long runs on a dead connection. */
-const answerTimeoutMs = 30_000;
+/** What has no answer for this long runs on a dead connection; the largest transaction takes a twentieth of it. */
+const answerTimeoutMs = 10_000;
+const connectTimeoutMs = 5_000;
 /** Reconnecting begins quickly, so that a restart of PostgreSQL is met within a second, and never hammers. */
 const firstPauseMs = 50;
-const longestPauseMs = 1_000;
+const longestPauseMs = 500;
 
 /** The writer's one connection: opened when needed, dropped when in doubt. */
 export class WriterConnection {
@@ -18,6 +19,11 @@ export class WriterConnection {
     this.#url = url;
   }
 
+  /** A further connection to the same database. */
+  another(): WriterConnection {
+    return new WriterConnection(this.#url);
+  }
+
   /** @throws when the database cannot be reached */
   async client(): Promise<pg.Client> {
     if (this.#client !== undefined) return this.#client;
@@ -25,21 +31,25 @@ export class WriterConnection {
       connectionString: this.#url,
       application_name: 'nowcast writer',
       keepAlive: true,
-      connectionTimeoutMillis: 5_000,
+      connectionTimeoutMillis: connectTimeoutMs,
     });
     client.on('error', () => {
       // The statement in flight, or the next one, reports it.
       if (this.#client === client) this.#client = undefined;
     });
+    // A database that stops between accepting and answering would hold us forever.
+    const timer = setTimeout(() => destroy(client), connectTimeoutMs);
     try {
       await client.connect();
-      // A batch id or partition that somebody else holds must not stop everyone.
       await client.query(
-        `set lock_timeout = '1s'; set timezone = 'UTC'; set synchronous_commit = on; ${prepareFeedStatement}`,
+        `set lock_timeout = '${lockTimeoutMs}ms'; set timezone = 'UTC'; set synchronous_commit = on; ${prepareFeedStatement}`,
       );
     } catch (error) {
-      await client.end().catch(() => undefined);
+      // Not `end()`: it waits for the answer of a database that may be standing still.
+      destroy(client);
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
     this.#client = client;
     this.#pauseMs = firstPauseMs;
@@ -53,19 +63,19 @@ export class WriterConnection {
   }
 
   /** Rejects, and drops the connection, when no answer comes in time. */
-  async withTimeout(transaction: Promise<void>): Promise<void> {
+  async withTimeout<Result>(answer: Promise<Result>): Promise<Result> {
     const timer = setTimeout(() => this.drop(), answerTimeoutMs);
     try {
-      await transaction;
+      return await answer;
     } finally {
       clearTimeout(timer);
     }
   }
 
   drop(): void {
-    const client = this.#client as (pg.Client & { connection: { stream: { destroy(): void } } }) | undefined;
+    const client = this.#client;
     this.#client = undefined;
-    client?.connection.stream.destroy();
+    if (client !== undefined) destroy(client);
   }
 
   /**
@@ -78,13 +88,13 @@ export class WriterConnection {
     for (;;) {
       try {
         const client = await this.client();
-        await client.query(`set lock_timeout = '10s'`);
-        const { rowCount } = await client.query(
-          `insert into nowcast.feed (token, relation, row_count) values ($1, 'none', 0)
-           on conflict (token) where token is not null do nothing`,
-          [token],
+        const { rowCount } = await this.withTimeout(
+          client.query(
+            `insert into nowcast.feed (token, relation, row_count) values ($1, 'none', 0)
+             on conflict (token) where token is not null do nothing`,
+            [token],
+          ),
         );
-        await client.query(`set lock_timeout = '1s'`);
         return rowCount === 0;
       } catch (error) {
         this.drop();
@@ -100,4 +110,9 @@ export class WriterConnection {
     this.#client = undefined;
     await client?.end();
   }
+}
+
+/** Without a goodbye, which a dead connection would never answer. */
+function destroy(client: pg.Client): void {
+  (client as pg.Client & { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 }

@@ -2,7 +2,7 @@ import { createServer, type Socket } from 'node:net';
 import pg from 'pg';
 
 /** What a query gives, values as PostgreSQL writes them. */
-export type Result = { fields: { name: string; dataTypeID: number }[]; rows: string[][] };
+type Result = { fields: { name: string; dataTypeID: number }[]; rows: string[][] };
 /** One connection's way to answer; `ended` when the client has left. */
 export type Session = { answer(sql: string): Promise<Result>; ended?(): void };
 /** An error as PostgreSQL sends it. */

@@ -1,0 +1,105 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DemoError, startChild } from './children.js';
+import { Story } from './story.js';
+import { sendImages } from './traffic.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const IMAGES_PER_SECOND = 1.5;
+
+/**
+ * The demo from start to end: Nowcast (where none answers), the OCR service, the images. Stops what it started.
+ *
+ * @param {{ minutes: number, newVersionAfterSeconds: number, once: number | undefined }} options
+ * @param {AbortSignal} signal ends it early
+ */
+export async function runDemo({ minutes, newVersionAfterSeconds, once }, signal) {
+  const stopping = new AbortController();
+  const stop = AbortSignal.any([signal, stopping.signal]);
+  /** @type {import('./children.js').Child[]} */
+  const children = [];
+  /** @param {import('./children.js').Child} child */
+  const keep = (child) => {
+    children.push(child);
+    void child.ended.then((why) => stopping.abort(why));
+    return child.url;
+  };
+  const timer = once === undefined ? setTimeout(() => stopping.abort(), minutes * 60_000) : undefined;
+  try {
+    const running = await findNowcast();
+    const nowcastUrl = running ?? keep(await startNowcast(stop));
+    const serviceUrl = keep(await startOcrService(nowcastUrl, stop));
+    const story = new Story({ nowcastUrl, serviceUrl, ours: running === undefined });
+    if (once === undefined) story.begin({ minutes, newVersionAfterSeconds });
+    const begun = performance.now();
+    await sendImages({
+      serviceUrl,
+      signal: stop,
+      onAnswer: (answer) => story.answered(answer),
+      newVersionRuns: (number) => {
+        const runs =
+          once === undefined
+            ? performance.now() - begun >= newVersionAfterSeconds * 1_000
+            : number >= once / 2;
+        if (runs && once === undefined) story.newVersionRuns();
+        return runs;
+      },
+      ...(once === undefined ? { perSecond: IMAGES_PER_SECOND } : { count: once }),
+    });
+    story.end();
+  } catch (error) {
+    // What stopping interrupts has not failed.
+    if (!stop.aborted) stopping.abort(error);
+  }
+  clearTimeout(timer);
+  const why = stopping.signal.reason;
+  // The service first: its last events still find a Nowcast.
+  for (const child of children.reverse()) await child.stop();
+  if (why instanceof Error && why.name !== 'AbortError') throw why;
+}
+
+/** The address of a Nowcast that answers on PORT, which is then used as it is. */
+async function findNowcast() {
+  const port = process.env.PORT || '4318';
+  const url = `http://127.0.0.1:${port}`;
+  const answer = await fetch(`${url}/health`, { signal: AbortSignal.timeout(3_000) }).catch((error) => {
+    if (error.cause?.code === 'ECONNREFUSED') return undefined;
+    throw new DemoError(`What listens on port ${port} does not answer: stop it, or set PORT to another one.`);
+  });
+  if (answer === undefined) return undefined;
+  const health = await answer.text();
+  if (health.includes('"last_event_age_seconds"')) return url;
+  throw new DemoError(`Port ${port} is in use by another program: stop it, or set PORT to a free one.`);
+}
+
+/** @param {AbortSignal} signal */
+async function startNowcast(signal) {
+  // A demo writes into no database of yours, and listens where only this machine reaches it.
+  const { DATABASE_URL: _, ...env } = process.env;
+  return await startChild('Nowcast', [path.join(root, 'packages/server/bin/nowcast.mjs'), 'start'], {
+    cwd: root,
+    env: { ...env, HOST: '127.0.0.1' },
+    ready: /Nowcast is ready at (\S+)\n/,
+    signal,
+  });
+}
+
+/**
+ * @param {string} nowcastUrl
+ * @param {AbortSignal} signal
+ */
+async function startOcrService(nowcastUrl, signal) {
+  const { PATH, NOWCAST_INGEST_KEY, NOWCAST_SERVICE_KEY } = process.env;
+  const key = NOWCAST_INGEST_KEY ?? NOWCAST_SERVICE_KEY;
+  return await startChild('The OCR service', [path.join(root, 'examples/ocr-service/src/main.js')], {
+    cwd: root,
+    env: {
+      PATH,
+      OCR_PORT: '0',
+      TELEMETRY_URL: nowcastUrl,
+      ...(key === undefined ? {} : { TELEMETRY_KEY: key }),
+    },
+    ready: /ready at (\S+):/,
+    signal,
+  });
+}
