@@ -1,14 +1,19 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import tailwindcss from '@tailwindcss/vite';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
 
 const parts = fileURLToPath(new URL('src/data/supabaseParts.ts', import.meta.url));
 
+// Whatever the environment that builds says: React's development build is twice as large and half as fast.
+if (process.argv.includes('build')) process.env.NODE_ENV = 'production';
+
 export default defineConfig({
   root: import.meta.dirname,
-  plugins: [react(), tailwindcss(), themeScript()],
+  plugins: [react(), tailwindcss(), themeScript(), compressed()],
   resolve: {
     alias: [{ find: /^@supabase\/(auth|storage|functions)-js$/, replacement: parts }],
   },
@@ -53,6 +58,22 @@ function themeScript(): Plugin {
         if (file === undefined) throw new Error(`theme.js (${reference}) is not in the bundle`);
         return [{ tag: 'script', attrs: { src: `/${file.fileName}` }, injectTo: 'head-prepend' }];
       },
+    },
+  };
+}
+
+/** Each text file also as .br and .gz, so that serving it compressed costs the server nothing. */
+function compressed(): Plugin {
+  return {
+    name: 'compressed',
+    apply: 'build',
+    writeBundle({ dir }, bundle) {
+      for (const name of Object.keys(bundle).filter((file) => /\.(js|css|html|svg)$/.test(file))) {
+        const file = path.join(dir!, name);
+        const content = readFileSync(file);
+        writeFileSync(`${file}.br`, brotliCompressSync(content));
+        writeFileSync(`${file}.gz`, gzipSync(content, { level: 9 }));
+      }
     },
   };
 }

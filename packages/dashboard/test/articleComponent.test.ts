@@ -1,8 +1,11 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { serveArticlePage } from './support/article.ts';
-import { launchBrowser, openPage } from './support/browser.ts';
+import { forBrowsers, launchBrowser, openPage } from './support/browser.ts';
+import { eventually } from './support/live.ts';
 import { TestServer } from './support/server.ts';
+
+forBrowsers();
 
 let server: TestServer;
 let browser: Browser;
@@ -32,7 +35,7 @@ test("the article's component, unmodified but for URL and key, sees events and a
       );
     },
   });
-  await expect.poll(() => subscribed.length).toBe(2);
+  await eventually(() => subscribed.length).toBe(2);
 
   const posted = performance.now();
   await server.postOne({ model_version: 'ocr-v1', inference_time_ms: 100, confidence_score: 0.97 });

@@ -1,13 +1,37 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { launchBrowser, openPage } from './support/browser.ts';
+import { expectAccessible } from './support/axe.ts';
+import { forBrowsers, launchBrowser } from './support/browser.ts';
+import {
+  ago,
+  event,
+  events,
+  eventually,
+  expectNoSidewaysScroll,
+  openLive,
+  panel,
+  panelState,
+  tileValue,
+} from './support/live.ts';
 import { TestServer } from './support/server.ts';
+
+forBrowsers();
 
 let server: TestServer;
 let browser: Browser;
 
 beforeAll(async () => {
   [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
+  await server.post(
+    ...events(600, (index) => ({
+      timestamp: ago(index / 6),
+      model_version: index % 3 === 0 ? 'llm-v1' : 'ocr-v1',
+      inference_time_ms: 80 + (index % 40),
+      ...(index % 3 === 0 && { input_tokens: 500, output_tokens: 100, cost_usd: 0.002, quality_score: 0.9 }),
+    })),
+    // Yesterday's, for the longer ranges.
+    ...events(60, (index) => ({ timestamp: ago(60 * 20 + index), model_version: 'ocr-v0' })),
+  );
 });
 
 afterAll(async () => {
@@ -15,14 +39,227 @@ afterAll(async () => {
   await server?.stop();
 });
 
-test('a POST is on the page within a second, without reload and without an error on the console', async () => {
-  const { page, errors, close } = await openPage(browser, server.url);
-  await page.getByRole('heading', { name: 'Waiting for the first event.' }).waitFor();
-  const posted = performance.now();
-  await server.postOne({ model_version: 'ocr-v1', inference_time_ms: 123.4, confidence_score: 0.97 });
-  await page.locator('tr[data-model="ocr-v1"]').waitFor();
-  expect(performance.now() - posted).toBeLessThan(1_000);
+test('a POST changes the figures within a second, without reload and without an error on the console', async () => {
+  const { page, errors, requests, close } = await openLive(browser, server);
+  await panelState(page, 'Live tail', 'live');
+  await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  const loads = requests.length;
+  const took: number[] = [];
+  for (let posts = 0; posts < 5; posts++) {
+    const before = await tileValue(page, 'Requests');
+    const postedAt = performance.now();
+    await server.postOne(event({ prediction_class: 'a new one' }));
+    await eventually(() => tileValue(page, 'Requests')).toBe(before + 1);
+    took.push(performance.now() - postedAt);
+  }
+  // The median: this machine also runs the server, the database, the browser and other tests.
+  expect(took.sort((a, b) => a - b)[2]).toBeLessThan(1_000);
+  await page.locator('[data-panel="Live tail"] li', { hasText: 'a new one' }).first().waitFor();
+  expect(requests.slice(loads)).toEqual([]);
   expect(errors).toEqual([]);
+  await close();
+});
+
+test('a browser whose clock is hours off shows the right figures and ages', async () => {
+  for (const offMs of [3 * 3_600_000, -3 * 3_600_000]) {
+    const { page, close } = await openLive(browser, server, {
+      before: (page) =>
+        page.addInitScript((offMs) => {
+          const real = Date.now;
+          Date.now = () => real() + offMs;
+        }, offMs),
+    });
+    await server.post(event());
+    await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+    await panelState(page, 'Latency', 'live');
+    expect(await page.locator('[data-age]').textContent()).toMatch(/^(under 1|\d+) s ago$/);
+    expect(await tileValue(page, 'Requests')).toBeGreaterThan(100);
+    await close();
+  }
+});
+
+test('an idle page makes no request', async () => {
+  const { page, requests, close } = await openLive(browser, server);
+  await panelState(page, 'Live tail', 'live');
+  await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
+  const before = requests.length;
+  // The clock of the page moves by minutes, its own time by milliseconds.
+  await page.evaluate(async () => {
+    const frames = performance.now() + 2_000;
+    while (performance.now() < frames) await new Promise(requestAnimationFrame);
+  });
+  expect(requests.slice(before)).toEqual([]);
+  await close();
+});
+
+test('each range has its URL and says its window; longer ones keep following what comes', async () => {
+  const { page, close } = await openLive(browser, server, { path: '/?range=24h' });
+  await eventually(() => panel(page, 'tile Requests').textContent()).toContain('last 24 hours');
+  await page.locator('tr[data-model="ocr-v0"]').waitFor();
+  const before = await tileValue(page, 'Requests');
+  await server.post(...events(3));
+  await eventually(() => tileValue(page, 'Requests')).toBe(before + 3);
+
+  await page.getByRole('button', { name: '1 h, last hour' }).click();
+  await eventually(() => page.url()).toBe(`${server.url}/`);
+  await eventually(() => page.locator('tr[data-model="ocr-v0"]').count()).toBe(0);
+  await page.keyboard.press('4');
+  await eventually(() => page.url()).toBe(`${server.url}/?range=7d`);
+  await page.locator('tr[data-model="ocr-v0"]').waitFor();
+  await page.goBack();
+  await eventually(() => page.url()).toBe(`${server.url}/`);
+  await close();
+});
+
+test('a model version can be looked at alone, with its whole latency spread, and the link keeps it', async () => {
+  const { page, close } = await openLive(browser, server);
+  await page.locator('tr[data-model="llm-v1"] button').click();
+  await eventually(() => page.url()).toBe(`${server.url}/?model=llm-v1`);
+  for (const name of ['p50', 'p95', 'p99', 'mean of 5 minutes', 'mean of 1 hour']) {
+    await panel(page, 'Latency').locator('li', { hasText: name }).first().waitFor();
+  }
+  for (const title of ['Tokens', 'Cost', 'Quality']) await panelState(page, title, 'live');
+  expect(await panel(page, 'tile Cost').locator('output').textContent()).toMatch(/^\$0\.\d+$/);
+  await page.reload();
+  await page
+    .getByRole('button', { name: 'llm-v1' })
+    .and(page.locator('[aria-pressed=true]'))
+    .first()
+    .waitFor();
+  await close();
+});
+
+test('a point of a chart leads to its events, by pointer and, through the table, by keyboard', async () => {
+  const { page, close } = await openLive(browser, server, { path: '/?model=ocr-v1' });
+  const chart = panel(page, 'Latency').locator('.recharts-surface').first();
+  await chart.waitFor();
+  const box = (await chart.boundingBox())!;
+  await page.mouse.click(box.x + box.width * 0.7, box.y + box.height / 2);
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('heading', { name: 'Events of ocr-v1' }).waitFor();
+  await dialog.locator('details').first().click();
+  await dialog.getByRole('term').filter({ hasText: 'inference_time_ms' }).first().waitFor();
+  expect(new URL(page.url()).searchParams.get('for')).toBe('60');
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+
+  await page.getByRole('button', { name: 'Table: Requests' }).press('Enter');
+  const row = panel(page, 'Requests').getByRole('row').nth(2);
+  const requests = Number(await row.getByRole('cell').first().textContent());
+  await row.getByRole('button').press('Enter');
+  await dialog.getByRole('status').getByText(`${requests} found`).waitFor();
+  await page.goBack();
+  await dialog.waitFor({ state: 'detached' });
+  await close();
+});
+
+test('the tail pauses, resumes and stops listening when it is not seen', async () => {
+  const joins: string[] = [];
+  const { page, close } = await openLive(browser, server, {
+    before: async (opened) => {
+      opened.on('websocket', (socket) =>
+        socket.on('framesent', ({ payload }) => {
+          const [, , topic, name] = JSON.parse(String(payload)) as [string, string, string, string];
+          if (topic.includes('tail')) joins.push(name);
+        }),
+      );
+    },
+  });
+  const tail = panel(page, 'Live tail');
+  await eventually(() => joins).toEqual(['phx_join']);
+  await page.keyboard.press('p');
+  await tail.getByText('paused').waitFor();
+  await eventually(() => joins.at(-1)).toBe('phx_leave');
+  await server.postOne(event({ prediction_class: 'unseen' }));
+  await page.keyboard.press('p');
+  await tail.locator('li', { hasText: 'unseen' }).waitFor();
+  await eventually(() => joins.at(-1)).toBe('phx_join');
+  await page.setViewportSize({ width: 390, height: 500 });
+  await page.evaluate(() => scrollTo(0, 0));
+  await eventually(() => joins.at(-1)).toBe('phx_leave');
+  await close();
+});
+
+test('a flood does not drown the tail: it shows a sample and counts the rest', async () => {
+  const { page, close } = await openLive(browser, server, { path: '/?model=flood' });
+  await panelState(page, 'Live tail', 'empty');
+  for (let batch = 0; batch < 3; batch++)
+    await server.post(...events(1_000, () => ({ model_version: 'flood' })));
+  const tail = panel(page, 'Live tail');
+  const shownAndNot = async () => {
+    const counted = (await tail.locator('[data-not-shown]').textContent())!.replaceAll(',', '');
+    return (await tail.locator('li').count()) + Number(/\+(\d+)/.exec(counted)?.[1] ?? 0);
+  };
+  await eventually(shownAndNot).toBeGreaterThan(2_500);
+  expect(await tail.locator('li').count()).toBeLessThanOrEqual(120);
+  await close();
+});
+
+test('axe finds nothing serious on the busy page, in dialogs and tables, in either theme', async () => {
+  const { page, close } = await openLive(browser, server);
+  await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expectAccessible(page, `busy page, ${colorScheme}`);
+  }
+  await page.getByRole('button', { name: 'Table: Latency' }).click();
+  await expectAccessible(page, 'table', '[data-panel="Latency"]');
+  await panel(page, 'Latency').getByRole('row').nth(1).getByRole('button').click();
+  await page.getByRole('dialog').locator('details').first().click();
+  await expectAccessible(page, 'events', '[role=dialog]');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keyboard shortcuts' }).waitFor();
+  await expectAccessible(page, 'shortcuts', '[role=dialog]');
+  await close();
+});
+
+test('on a phone everything is there and nothing scrolls sideways', async () => {
+  const long = 'a long message without an end, '.repeat(20);
+  await server.post(
+    event({ model_version: `phone-${'with-a-very-long-name-'.repeat(5)}`, prediction_class: long }),
+    event({ model_version: 'phone', is_error: true, error_message: long }),
+  );
+  const { page, close } = await openLive(browser, server, { viewport: { width: 390, height: 844 } });
+  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
+  await expectNoSidewaysScroll(page);
+  await page.getByRole('button', { name: 'Table: Error rate' }).click();
+  await expectNoSidewaysScroll(page);
+  await panel(page, 'Live tail').scrollIntoViewIfNeeded();
+  await panelState(page, 'Live tail', 'live');
+  await panel(page, 'Live tail').locator('li', { hasText: 'without an end' }).first().waitFor();
+  await expectNoSidewaysScroll(page);
+  await panel(page, 'Live tail').locator('li button').first().click();
+  await page.getByRole('dialog').getByRole('term').filter({ hasText: 'model_version' }).waitFor();
+  await expectNoSidewaysScroll(page);
+  await expectAccessible(page, 'phone', '[role=dialog]');
+  await close();
+});
+
+test('the keyboard reaches the content first, the list of shortcuts is under ?, and single keys can be switched off', async () => {
+  const { page, close } = await openLive(browser, server);
+  await page.keyboard.press('Tab');
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to the content');
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe('content');
+  await page.keyboard.press('?');
+  await page.getByLabel('Single-key shortcuts').uncheck();
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.keyboard.press('3');
+  expect(page.url()).not.toContain('range');
+  await close();
+});
+
+test('the theme that was chosen stays, and is there before the first paint', async () => {
+  const { page, close } = await openLive(browser, server, { colorScheme: 'light' });
+  await page.keyboard.press('t');
+  await page.keyboard.press('t');
+  await page.getByRole('button', { name: 'Theme: dark. Change' }).waitFor();
+  await page.reload({ waitUntil: 'commit' });
+  await page.waitForFunction(() => document.body !== null);
+  expect(await page.evaluate(() => document.documentElement.dataset.theme)).toBe('dark');
   await close();
 });

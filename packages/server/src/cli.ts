@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { addKeysCommand } from './commands/keys.ts';
 import { addMigrateCommand } from './commands/migrate.ts';
 import { addReplayCommand } from './commands/replay.ts';
 import { addSqlCommand } from './commands/sql.ts';
@@ -21,7 +22,7 @@ export async function runCli(args: string[]): Promise<void> {
     .showHelpAfterError('(nowcast --help lists every command and setting)')
     .addHelpText('after', () => `\n${settingsHelp()}\n\nExit codes: 0 done, 1 failed, 2 wrong usage.`)
     .exitOverride();
-  for (const add of [addStartCommand, addMigrateCommand, addSqlCommand, addReplayCommand]) {
+  for (const add of [addStartCommand, addMigrateCommand, addSqlCommand, addReplayCommand, addKeysCommand]) {
     add(program);
   }
   try {

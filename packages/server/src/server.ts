@@ -1,12 +1,14 @@
 import { existsSync } from 'node:fs';
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import cors from '@fastify/cors';
 import fastifyStatic from '@fastify/static';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { pino } from 'pino';
-import { Access, type KeyScope, keyOf } from './access.ts';
+import type { Logger } from 'pino';
+import { Access } from './access/access.ts';
+import { type KeyScope, keyOf } from './access/keys.ts';
+import { type GuardedRoute, guardRoutes } from './access/routes.ts';
 import { loadCatalog } from './deliver/catalog.ts';
 import { Feed } from './deliver/feed.ts';
 import { publish, type Scope } from './deliver/published.ts';
@@ -16,14 +18,15 @@ import { corsHeaders } from './deliver/rest/cors.ts';
 import { registerRest } from './deliver/rest/routes.ts';
 import { RowMemory } from './deliver/rowMemory.ts';
 import { registerHealth } from './health/health.ts';
-import { HttpError } from './ingest/httpError.ts';
+import { SelfMetrics } from './health/metrics.ts';
 import { Intake } from './ingest/intake.ts';
-import { assertLoopback, isLoopbackHost, isLoopbackOrigin, refuseStrangers } from './ingest/loopbackOnly.ts';
 import { quickPath } from './ingest/quickPath.ts';
 import { registerIngest } from './ingest/routes.ts';
+import { makeLog } from './log.ts';
 import { Compactor } from './process/compactor.ts';
 import { loadEdges } from './process/histogram.ts';
-import type { Settings } from './settings.ts';
+import { isLoopbackAddress, type Settings } from './settings.ts';
+import { StartupError } from './startupError.ts';
 import { Housekeeping } from './store/housekeeping.ts';
 import { IdPool } from './store/idPool.ts';
 import { Partitions } from './store/partitions.ts';
@@ -36,14 +39,21 @@ const dashboardRoot = fileURLToPath(new URL('../../dashboard/dist/', import.meta
 const maxHeaderBytes = 64 * 1024;
 const maxSettleMs = 2_000;
 
+export interface RunningServer {
+  readonly url: string;
+  readonly routes: readonly GuardedRoute[];
+  close(): Promise<void>;
+}
+
 /**
  * The whole of Nowcast in one process: an event comes in at the top and leaves at the bottom.
  *
  * @throws StartupError with one sentence for everything a person can change
  */
-export async function startServer(settings: Settings): Promise<{ url: string; close(): Promise<void> }> {
-  const log = pino({ level: settings.logLevel }, pino.destination({ fd: 2, sync: false }));
-  const access = new Access(settings);
+export async function startServer(settings: Settings): Promise<RunningServer> {
+  const log = makeLog(settings.logLevel);
+  const access = new Access(settings, log);
+  refuseNewOpenDatabase(settings, access);
   const store = await openStore(settings, log);
   const closers: (() => Promise<unknown>)[] = [() => store.close()];
   // Backwards: what was opened last depends on what was opened first.
@@ -55,10 +65,15 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
   try {
     // The hot path is known once the intake is; until then everything takes the ordinary way.
     let quick: ReturnType<typeof quickPath> | undefined;
-    const app = makeApp(settings, access, (request, response) => quick?.(request, response) ?? false);
+    const { app, routes } = makeApp(access, log, (request, response) => quick?.(request, response) ?? false);
     closers.push(() => app.close());
     const { url, pool } = store;
+    closers.push(() => access.stop());
+    await access.start(pool, () => hub.recheckKeys());
+    refuseWithoutKeys(settings, access);
     const [edges, catalog] = await Promise.all([loadEdges(pool), loadCatalog(pool)]);
+
+    const metrics = new SelfMetrics();
 
     // Deliver: what was committed finds its readers. Made first, since everything before it feeds it.
     const publication = publish();
@@ -67,8 +82,7 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
       scopeOf: (key) => readScope(access.scopeOf(key)),
       readableColumns: (scope, relation) =>
         publication.readableColumns(scope, relation).map(({ name }) => name),
-      originAllowed: ({ headers }) =>
-        !access.open || (isLoopbackHost(headers.host) && isLoopbackOrigin(headers.origin)),
+      originAllowed: ({ headers }) => access.webSocketAllowed(headers),
       // A database that is away must not keep subscribers out: they are served when it is back.
       settle: () => Promise.race([feed.catchUp(), delay(maxSettleMs, undefined, { ref: false })]),
       onError: (error) => log.error({ err: error }, 'realtime'),
@@ -90,6 +104,7 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
         pulse.eventsChanged(since, until);
         compactor.wake();
       },
+      onKeysChanged: () => access.reload(),
     });
     closers.push(() => feed.stop());
     hub.onSubscriptionsChanged((table, count) => {
@@ -110,9 +125,16 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
     closers.push(() => writer.close());
 
     // Ingest: the doors.
-    const intake = new Intake(writer, new IdPool(pool), partitions, settings.hotDays);
-    quick = quickPath({ intake, log, assertMayWrite: (request) => assertMayWrite(access, request.headers) });
-    registerIngest(app, { intake, log, senderOf: ({ headers }) => access.senderOf(keyOf(headers)) });
+    const intake = new Intake(writer, new IdPool(pool), partitions, settings.hotDays, (fate, events) =>
+      metrics.count(fate, events),
+    );
+    quick = quickPath({ intake, log, assertMayWrite: ({ headers }) => access.assertMayWrite(headers, 1) });
+    registerIngest(app, {
+      intake,
+      log,
+      senderOf: ({ headers }) => access.senderOf(keyOf(headers)),
+      charge: ({ headers }, events) => access.assertMayWrite(headers, events),
+    });
     registerRest(app, {
       pool,
       catalog,
@@ -124,6 +146,12 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
       pendingBytes: () => writer.pendingBytes,
       feedLagSeconds: () => feed.lagSeconds,
     });
+    metrics.watch({
+      hub,
+      pendingBytes: () => writer.pendingBytes,
+      feedLagSeconds: () => feed.lagSeconds,
+    });
+    metrics.register(app);
     await registerDashboard(app);
 
     await partitions.ensureAround(Date.now() * 1000, 1);
@@ -136,7 +164,7 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
     await app.listen({ host: settings.host, port: settings.port });
     // Refuse new requests first, then let what was accepted be committed.
     closers.push(async () => app.server.closeIdleConnections());
-    return { url: addressOf(app, settings), close };
+    return { url: addressOf(app, settings), routes, close };
   } catch (error) {
     await close();
     throw error;
@@ -144,10 +172,10 @@ export async function startServer(settings: Settings): Promise<{ url: string; cl
 }
 
 function makeApp(
-  settings: Settings,
   access: Access,
+  log: Logger,
   takesQuickly: (request: IncomingMessage, response: ServerResponse) => boolean,
-): FastifyInstance {
+): { app: FastifyInstance; routes: readonly GuardedRoute[] } {
   const app = Fastify({
     serverFactory: (handler) =>
       createServer({ maxHeaderSize: maxHeaderBytes, noDelay: true }, (request, response) => {
@@ -156,46 +184,35 @@ function makeApp(
     forceCloseConnections: 'idle',
     routerOptions: { ignoreTrailingSlash: true },
   });
-  if (access.open) refuseStrangers(app);
+  const routes = guardRoutes(app, access, log);
   app.register(cors, {
-    origin: originRule(settings, access),
+    // Asked for each request: the first key changes the answer.
+    origin: (origin, answer) => answer(null, origin !== undefined && access.crossOriginAllowed(origin)),
     methods: [...corsHeaders.methods],
     allowedHeaders: [...corsHeaders.allowedHeaders],
     exposedHeaders: [...corsHeaders.exposedHeaders],
     maxAge: 600,
   });
-  app.addHook('onRequest', (request, _reply, done) => {
-    if (request.method !== 'POST' || !request.url.startsWith('/telemetry/')) return done();
-    try {
-      assertMayWrite(access, request.headers);
-      done();
-    } catch (error) {
-      done(error as HttpError);
-    }
-  });
-  return app;
+  return { app, routes };
 }
 
-/** @throws HttpError 401 without a key, 403 with one that may only read or, without keys, from elsewhere */
-function assertMayWrite(access: Access, headers: IncomingHttpHeaders): void {
-  if (access.open) {
-    assertLoopback(headers);
-    return;
-  }
-  const scope = access.scopeOf(keyOf(headers));
-  if (scope === undefined) {
-    throw new HttpError(401, 'unauthorized', 'a key is required: Authorization: Bearer KEY');
-  }
-  if (scope === 'anon')
-    throw new HttpError(403, 'forbidden', 'this key may read; writing needs an ingest key');
+/** @throws StartupError */
+function refuseWithoutKeys({ host }: Settings, access: Access): void {
+  if (isLoopbackAddress(host) || access.hasKeys) return;
+  throw new StartupError(
+    `HOST ${host} lets other machines in, so it needs keys: set NOWCAST_INGEST_KEY, NOWCAST_ANON_KEY and NOWCAST_SERVICE_KEY, make some with nowcast keys create, or leave HOST at 127.0.0.1.`,
+    2,
+  );
 }
 
-function originRule(settings: Settings, access: Access): (string | RegExp)[] | boolean {
-  if (settings.allowedOrigins.includes('*')) return true;
-  if (settings.allowedOrigins.length > 0) return settings.allowedOrigins;
-  return access.open
-    ? [/^https?:\/\/(localhost|127(\.\d{1,3}){3}|\[::1\]|[\w-]+\.localhost)(:\d+)?$/]
-    : false;
+/**
+ * A database that does not exist yet holds no keys: nothing needs to be made in order to refuse.
+ *
+ * @throws StartupError
+ */
+function refuseNewOpenDatabase(settings: Settings, access: Access): void {
+  if (settings.databaseUrl === undefined && !existsSync(settings.dataDir))
+    refuseWithoutKeys(settings, access);
 }
 
 /** An ingest key writes and reads nothing. */

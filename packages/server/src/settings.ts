@@ -26,6 +26,8 @@ export type Settings = {
   ingestKey: string | undefined;
   anonKey: string | undefined;
   serviceKey: string | undefined;
+  /** Events a second that each key may send. */
+  rateLimit: number | undefined;
   logLevel: LogLevel;
 };
 
@@ -83,6 +85,11 @@ export const settingsTable: SettingsTable = {
   ingestKey: key('NOWCAST_INGEST_KEY', 'key that may write events and nothing else'),
   anonKey: key('NOWCAST_ANON_KEY', 'key that may read what is published: metrics, alerts'),
   serviceKey: key('NOWCAST_SERVICE_KEY', 'key that may do everything'),
+  rateLimit: {
+    ...listed('NOWCAST_RATE_LIMIT', 'events a second that each key may send', 'no limit'),
+    ...wholeNumber(1, 10_000_000),
+    fallback: undefined,
+  },
   allowedOrigins: {
     ...listed(
       'NOWCAST_ALLOWED_ORIGINS',
@@ -175,17 +182,9 @@ export const settingsTable: SettingsTable = {
 export function readSettings(env: NodeJS.ProcessEnv): Settings {
   refuseUnknownNames(env);
   const properties = Object.keys(settingsTable) as (keyof Settings)[];
-  const settings = Object.fromEntries(
+  return Object.fromEntries(
     properties.map((property) => [property, readOne<unknown>(env, settingsTable[property])]),
   ) as Settings;
-  const hasKey = [settings.ingestKey, settings.anonKey, settings.serviceKey].some((one) => one !== undefined);
-  if (!isLoopback(settings.host) && !hasKey) {
-    throw new StartupError(
-      `HOST ${settings.host} lets other machines in, so it needs keys: set NOWCAST_INGEST_KEY, NOWCAST_ANON_KEY and NOWCAST_SERVICE_KEY, or leave HOST at 127.0.0.1.`,
-      2,
-    );
-  }
-  return settings;
 }
 
 /** Every setting that does something, with its default, as --help shows it. */
@@ -199,7 +198,8 @@ export function settingsHelp(): string {
   return ['Settings (environment variables):', ...lines].join('\n');
 }
 
-function isLoopback(host: string): boolean {
+/** Whether nobody but this machine reaches a server that listens on this HOST. */
+export function isLoopbackAddress(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 

@@ -15,6 +15,13 @@ const readme = await readFile(path.join(root, 'README.md'), 'utf8');
 const blocks = (language: string) =>
   [...readme.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))].map((match) => match[1]!);
 
+/** The command of the page that begins so. */
+function commandOf(beginning: string): string {
+  const found = blocks('sh').find((block) => block.startsWith(beginning));
+  if (found === undefined) throw new Error(`the README has no command ${beginning}`);
+  return found;
+}
+
 let scratch: string;
 let port: number;
 let server: ChildProcess;
@@ -55,7 +62,7 @@ beforeAll(async () => {
   port = (probe.address() as { port: number }).port;
   await new Promise((resolve) => probe.close(resolve));
 
-  expect(blocks('sh')[0]!.trim()).toBe('npm start');
+  expect(commandOf('npm start').trim()).toBe('npm start');
   server = spawn('npm', ['start'], { cwd: root, env: environment() });
   await new Promise<void>((resolve, reject) => {
     const listen = (text: Buffer) => {
@@ -84,7 +91,7 @@ describe('the README', () => {
 
   test.runIf(isInstalled('curl'))('the first event by curl is logged', async () => {
     const before = await eventsSeen();
-    expect(shell(blocks('sh')[1]!).output).toContain('{"status":"logged"}');
+    expect(shell(commandOf('curl')).output).toContain('{"status":"logged"}');
     expect(await eventsSeen()).toBe(before + 1);
   });
 
@@ -105,7 +112,7 @@ describe('the README', () => {
   });
 
   test('npx nowcast sql runs a query', () => {
-    const { code, output } = shell(blocks('sh')[2]!);
+    const { code, output } = shell(commandOf('npx nowcast sql'));
     expect(output).toContain('model_version');
     expect(code).toBe(0);
   });
@@ -147,15 +154,20 @@ describe('the README', () => {
       (_, index) => `${new Date(now - 60_000 + index * 1000).toISOString()},${index}`,
     );
     await writeFile(path.join(scratch, 'trace.csv'), ['TIMESTAMP,GeneratedTokens', ...rows, ''].join('\n'));
-    const { code, output } = shell(blocks('sh')[3]!.replace('trace.csv', path.join(scratch, 'trace.csv')));
+    const { code, output } = shell(
+      commandOf('npx nowcast replay').replace('trace.csv', path.join(scratch, 'trace.csv')),
+    );
     expect(output).toContain('30 events stored, 0 rejected.');
     expect(code).toBe(0);
   });
 
-  test('names npm test and npm run bench, which exist', async () => {
+  test('names npm test, npm run demo and npm run bench, which exist', async () => {
     const { scripts } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
-    expect(blocks('sh')[4]!.trim()).toBe('npm test');
-    expect(scripts).toMatchObject({ test: expect.any(String), bench: expect.any(String) });
+    // Each has its own tests: this one runs in the first, and examples/ocr-service tries the demo.
+    for (const name of ['test', 'demo', 'bench']) {
+      expect(readme).toMatch(new RegExp(`npm (run )?${name}`));
+      expect(scripts).toHaveProperty(name);
+    }
   });
 
   test('links only to files that exist', async () => {

@@ -107,9 +107,12 @@ describe('nowcast start', () => {
   });
 
   test('a host that is not loopback is refused without keys', async () => {
-    const refused = spawnNowcast(['start'], { HOST: '0.0.0.0' });
+    const dataDir = path.join(await temporaryDirectory(), 'data');
+    const refused = spawnNowcast(['start'], { HOST: '0.0.0.0', PORT: '0', NOWCAST_DATA_DIR: dataDir });
     expect((await refused.ended).code).toBe(2);
     expect(refused.stderr()).toMatch(/^HOST 0\.0\.0\.0 .* needs keys: [^\n]*\n$/);
+    // No cluster was made for a start that could not succeed.
+    expect(existsSync(dataDir)).toBe(false);
   });
 
   test('a cluster of another version is one sentence', async () => {

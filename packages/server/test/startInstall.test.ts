@@ -16,7 +16,7 @@ type Tree = Record<string, Entry>;
 const missingPackages = untyped as (
   lock: Tree,
   installed: Tree,
-  scope: 'run' | 'everything',
+  scope: 'run' | 'demo' | 'everything',
   exists: (place: string) => boolean,
 ) => string[];
 
@@ -29,6 +29,7 @@ const lock: Tree = {
   'packages/protocol': {},
   'packages/dashboard': {},
   bench: { dependencies: { onlyBench: '1' } },
+  'examples/ocr-service': { dependencies: { onlyDemo: '1' } },
   'node_modules/typescript': { version: '7' },
   'node_modules/server': { link: true },
   'node_modules/protocol': { link: true },
@@ -38,9 +39,15 @@ const lock: Tree = {
   'node_modules/native': { version: '1', optional: true, os: [process.platform], cpu: [process.arch] },
   'node_modules/other': { version: '1', optional: true, os: ['plan9'], cpu: ['mips'] },
   'node_modules/onlyBench': { version: '1' },
+  'node_modules/onlyDemo': { version: '1' },
   'node_modules/vitest': { version: '4', dev: true },
 };
-const { 'node_modules/vitest': _dev, 'node_modules/onlyBench': _bench, ...forRunning } = lock;
+const {
+  'node_modules/vitest': _dev,
+  'node_modules/onlyBench': _bench,
+  'node_modules/onlyDemo': _demo,
+  ...forRunning
+} = lock;
 const all = () => true;
 
 describe('what has to be installed', () => {
@@ -64,8 +71,14 @@ describe('what has to be installed', () => {
   test('the rest when everything is needed', () => {
     expect(missingPackages(lock, forRunning, 'everything', all)).toEqual([
       'node_modules/onlyBench',
+      'node_modules/onlyDemo',
       'node_modules/vitest',
     ]);
+  });
+
+  test('what the demo alone depends on, for the demo alone', () => {
+    expect(missingPackages(lock, forRunning, 'run', all)).toEqual([]);
+    expect(missingPackages(lock, forRunning, 'demo', all)).toEqual(['node_modules/onlyDemo']);
   });
 
   test('a nested package of another version', () => {

@@ -169,6 +169,51 @@ describe('the writer', () => {
     expect(await countOf('idempotent')).toBe(3);
   });
 
+  test('lets a batch id that another transaction holds open delay only its own request', async () => {
+    const other = new pg.Client({ connectionString: pipeline.url });
+    await other.connect();
+    await other.query(
+      `begin; insert into nowcast.batches (sender, batch_id, answer) values ('s', 'held', '{}')`,
+    );
+    const order: string[] = [];
+    const write = async (id: string | undefined) => {
+      await pipeline.writer.write({
+        ...(await prepared(pipeline, [event({ model_version: 'beside' })])),
+        batch: id === undefined ? undefined : { sender: 's', id },
+        answer: { n: 1 },
+      });
+      order.push(id ?? 'without');
+    };
+    const held = write('held');
+    await Promise.all([write(undefined), write('free'), write(undefined)]);
+    await write(undefined);
+    expect(order).toHaveLength(4);
+    expect(order).not.toContain('held');
+    await other.query('rollback');
+    await other.end();
+    await held;
+    expect(await countOf('beside')).toBe(5);
+    expect(await mismatches()).toEqual([]);
+  });
+
+  test('answers repeats of many stored batches together, whatever stands between them', async () => {
+    const write = async (id: string) =>
+      pipeline.writer.write({
+        ...(await prepared(pipeline, [event({ model_version: 'many repeats' })])),
+        batch: { sender: 's', id },
+        answer: { id },
+      });
+    const ids = Array.from({ length: 60 }, (_, index) => `many-${index}`);
+    await Promise.all(ids.filter((_, index) => index % 2 === 0).map(write));
+    const before = pipeline.committed.length;
+    const outcomes = await Promise.all(ids.map(write));
+    expect(outcomes.map(({ kind }) => kind)).toEqual(
+      ids.map((_, index) => (index % 2 === 0 ? 'duplicate' : 'committed')),
+    );
+    expect(pipeline.committed.length - before).toBeLessThan(10);
+    expect(await countOf('many repeats')).toBe(60);
+  });
+
   test('makes the partition of a late day, also when it was dropped behind its back', async () => {
     const late = Date.now() - 20 * dayMs;
     await pipeline.intake.take([event({ model_version: 'late', timestamp: at(late) })]);
@@ -252,6 +297,22 @@ describe('after an answer lost at commit', () => {
     await taken;
     expect(await countOf('unfinished')).toBe(1);
     expect(await mismatches()).toEqual([]);
+  });
+
+  test('requests are answered 503 after seconds while the database is away', async () => {
+    proxy.refusing = true;
+    behind.connection.drop();
+    const taken = Array.from({ length: 20 }, () =>
+      behind.intake.take([event({ model_version: 'impatient' })]),
+    );
+    const outcomes = await Promise.allSettled(taken);
+    proxy.refusing = false;
+    for (const outcome of outcomes) {
+      expect(outcome.status === 'rejected' && outcome.reason).toBeInstanceOf(OverloadedError);
+    }
+    expect(behind.writer.pendingBytes).toBe(0);
+    await behind.intake.take([event({ model_version: 'impatient' })]);
+    expect(await countOf('impatient')).toBe(1);
   });
 
   test('requests wait for a database that comes back within seconds', async () => {

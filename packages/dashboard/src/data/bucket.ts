@@ -23,7 +23,7 @@ export interface Bucket {
   readonly updatedAt: number;
 }
 
-export interface Rolling {
+interface Rolling {
   readonly fiveMinuteMs: number;
   readonly hourMs: number;
   readonly fiveMinuteErrorPct: number;

@@ -34,7 +34,7 @@ export function score(value: number): string {
 
 export function dollars(value: number): string {
   if (value === 0) return '$0';
-  if (value < 0.01) return `$${value.toPrecision(2)}`;
+  if (value < 0.01) return `$${Number(value.toPrecision(2))}`;
   return `$${value < 1_000 ? value.toFixed(2) : compactFormat.format(value)}`;
 }
 

@@ -9,6 +9,8 @@ import { LoadError, loadMetrics, loadNewestEventAt, loadOpenAlerts } from './que
 import { ServerClock } from './serverClock.ts';
 import { watchWaking } from './waking.ts';
 
+/** An answer that comes sooner leaves the page as it is: it must not flicker whenever somebody comes back to it. */
+const doubtMs = 400;
 /** How long a socket has to answer after the machine woke before it counts as dead. */
 const answerMs = 3_000;
 
@@ -26,8 +28,8 @@ export interface LiveData {
 
 /** What could not be loaded, while that is being repeated. */
 export interface Failures {
-  readonly metrics?: LoadError;
-  readonly alerts?: LoadError;
+  readonly metrics?: LoadError | undefined;
+  readonly alerts?: LoadError | undefined;
 }
 
 const nothing: LiveData = { minutes: [], alerts: undefined, newestEventAt: undefined, arrived: 0, epoch: 0 };
@@ -57,6 +59,7 @@ export class LiveFeed {
   #frame: number | undefined;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #resubscribe: ReturnType<typeof setTimeout> | undefined;
+  #doubt: ReturnType<typeof setTimeout> | undefined;
   #answerDue: ReturnType<typeof setTimeout> | undefined;
   #loads = 0;
   #subscriptions = 0;
@@ -70,7 +73,7 @@ export class LiveFeed {
       heartbeat: (status) => this.#heartbeat(status),
     });
     this.#stopWatching = watchWaking({
-      woke: (asleepMs) => this.#woke(asleepMs),
+      woke: () => this.#woke(),
       offline: () => this.#happened('wentOffline'),
       online: () => {
         this.#happened('wentOnline');
@@ -83,7 +86,7 @@ export class LiveFeed {
   stop(): void {
     this.#stopped = true;
     this.#stopWatching();
-    for (const timer of [this.#retry, this.#resubscribe, this.#answerDue]) clearTimeout(timer);
+    for (const timer of [this.#retry, this.#resubscribe, this.#doubt, this.#answerDue]) clearTimeout(timer);
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
     void this.client.removeAllChannels();
     void this.client.realtime.disconnect();
@@ -140,42 +143,61 @@ export class LiveFeed {
     const next = { minutes: new Minutes(), alerts: new Map<number, Alert>() };
     this.#loading = next;
     const { client, clock } = this;
-    const [metrics, alerts] = await Promise.allSettled([
-      Promise.all([
-        loadMetrics(client, { since: clock.now() - heldMs, stepSeconds: 60 }),
-        loadNewestEventAt(client, clock.now()),
-      ]),
-      loadOpenAlerts(client),
+    const isCurrent = () => load === this.#loads && !this.#stopped;
+
+    const alerts = this.#load('alerts', isCurrent, loadOpenAlerts(client), (loaded) => {
+      for (const alert of loaded) if (!next.alerts.has(alert.id)) next.alerts.set(alert.id, alert);
+      this.#alerts = next.alerts;
+      this.#alertsLoaded = true;
+    });
+    // "The last two hours" are the server's: a browser may be hours off. Any answer tells its time.
+    if (!clock.known) await Promise.race([alerts, loadNewestEventAt(client).catch(() => undefined)]);
+    const figures = Promise.all([
+      loadMetrics(client, { since: clock.now() - heldMs, stepSeconds: 60 }),
+      loadNewestEventAt(client, clock.now()),
     ]);
-    if (load !== this.#loads || this.#stopped) return;
-    this.#loading = undefined;
-    // One that fails does not hide the other.
-    if (metrics.status === 'fulfilled') {
-      const [buckets, newestEventAt] = metrics.value;
+    const metrics = this.#load('metrics', isCurrent, figures, ([buckets, newestEventAt]) => {
       for (const bucket of buckets) next.minutes.merge(bucket);
       this.#minutes = next.minutes;
       this.#newestEventAt = later(this.#newestEventAt, newestEventAt);
       this.#epoch++;
-    }
-    if (alerts.status === 'fulfilled') {
-      for (const alert of alerts.value) if (!next.alerts.has(alert.id)) next.alerts.set(alert.id, alert);
-      this.#alerts = next.alerts;
-      this.#alertsLoaded = true;
-    }
-    this.#publish();
-    this.failures.set({
-      ...(metrics.status === 'rejected' && { metrics: asLoadError(metrics.reason) }),
-      ...(alerts.status === 'rejected' && { alerts: asLoadError(alerts.reason) }),
     });
-    if (metrics.status === 'fulfilled') this.#happened('caughtUp');
-    if (metrics.status === 'rejected' || alerts.status === 'rejected') {
+
+    metrics.then((loaded) => loaded && this.#happened('caughtUp'));
+    const complete = (await Promise.all([alerts, metrics])).every(Boolean);
+    if (!isCurrent()) return;
+    this.#loading = undefined;
+    if (!complete) {
       this.#retry = setTimeout(() => void this.#catchUp(tries + 1), reconnectAfterMs(tries + 2));
     }
+  }
+
+  /** Either is shown as soon as it is there: one that fails or hangs does not hide the other. */
+  async #load<T>(
+    what: keyof Failures,
+    isCurrent: () => boolean,
+    answer: Promise<T>,
+    take: (answer: T) => void,
+  ): Promise<boolean> {
+    let failure: LoadError | undefined;
+    try {
+      const loaded = await answer;
+      if (!isCurrent()) return false;
+      take(loaded);
+      this.#publish();
+    } catch (error) {
+      if (!isCurrent()) return false;
+      failure = error instanceof LoadError ? error : new LoadError(String(error), 0);
+    }
+    this.failures.set({ ...this.failures.get(), [what]: failure });
+    return failure === undefined;
   }
 
   #takePulse(row: Bucket): void {
     this.clock.observe(row.updatedAt);
     this.#loading?.minutes.merge(row);
+    // No frame comes in a hidden tab, and with it no publishing.
+    if (document.visibilityState === 'hidden') this.#minutes.prune(this.clock.now());
     const brought = this.#minutes.merge(row);
     // The pulse is written right after the events; late ones belong to their own minute.
     if (brought > 0 && this.#epoch > 0) {
@@ -217,6 +239,7 @@ export class LiveFeed {
 
   #heartbeat(status: string): void {
     if (status === 'ok') {
+      clearTimeout(this.#doubt);
       clearTimeout(this.#answerDue);
       if (this.connection.get().phase === 'doubtful') {
         this.#happened('answered');
@@ -227,21 +250,24 @@ export class LiveFeed {
     }
   }
 
-  /** Whether the socket survived the sleep is asked, not assumed. */
-  #woke(asleepMs: number): void {
-    if (asleepMs > answerMs) this.clock.forget();
-    this.#happened('woke');
-    if (this.connection.get().phase !== 'doubtful') return;
+  /** Whether the socket survived the sleep is asked, not assumed. If it did, nothing was missed. */
+  #woke(): void {
+    this.clock.forget();
+    if (this.connection.get().phase !== 'live') return;
+    if (!this.client.realtime.isConnected()) {
+      void this.#reconnect();
+      return;
+    }
+    clearTimeout(this.#doubt);
     clearTimeout(this.#answerDue);
+    this.#doubt = setTimeout(() => this.#happened('woke'), doubtMs);
     this.#answerDue = setTimeout(() => void this.#reconnect(), answerMs);
-    if (this.client.realtime.isConnected()) void this.client.realtime.sendHeartbeat();
-    else void this.#reconnect();
+    void this.client.realtime.sendHeartbeat();
   }
 
   async #reconnect(): Promise<void> {
     if (this.#stopped) return;
-    clearTimeout(this.#answerDue);
-    clearTimeout(this.#resubscribe);
+    for (const timer of [this.#doubt, this.#answerDue, this.#resubscribe]) clearTimeout(timer);
     this.#happened('lost');
     // Not the same channel again: on a socket that never said goodbye it believes that it is still joined.
     const old = this.#channel;
@@ -254,10 +280,6 @@ export class LiveFeed {
   #happened(event: ConnectionEvent): void {
     this.connection.set(step(this.connection.get(), event, Date.now()));
   }
-}
-
-function asLoadError(reason: unknown): LoadError {
-  return reason instanceof LoadError ? reason : new LoadError(String(reason), 0);
 }
 
 function later(known: number | null | undefined, heard: number | null): number | null {

@@ -34,48 +34,44 @@ export class Minutes {
 
 /** Rolling averages at the end of each of the minutes, which are one model's, in order. */
 export function withRolling(minutes: readonly Bucket[]): readonly Bucket[] {
-  const [five, hour] = [new Window(5 * minuteMs), new Window(hourMs)];
-  return minutes.map((row) => {
-    five.add(row);
-    hour.add(row);
+  // Running totals, so that a window is a difference: this runs with every push.
+  const totals = [{ requests: 0, errors: 0, latencyMs: 0 }];
+  let [five, hour] = [0, 0];
+  return minutes.map((row, index) => {
+    const before = totals[index]!;
+    totals.push({
+      requests: before.requests + row.requests,
+      errors: before.errors + row.errors,
+      latencyMs: before.latencyMs + row.avgLatencyMs * row.requests,
+    });
+    while (minutes[five]!.start <= row.start - 5 * minuteMs) five++;
+    while (minutes[hour]!.start <= row.start - hourMs) hour++;
+    const sinceFive = difference(totals[index + 1]!, totals[five]!);
+    const sinceHour = difference(totals[index + 1]!, totals[hour]!);
     return {
       ...row,
       rolling: {
-        fiveMinuteMs: five.latencyMs,
-        hourMs: hour.latencyMs,
-        fiveMinuteErrorPct: five.errorPct,
-        hourErrorPct: hour.errorPct,
+        fiveMinuteMs: sinceFive.latencyMs,
+        hourMs: sinceHour.latencyMs,
+        fiveMinuteErrorPct: sinceFive.errorPct,
+        hourErrorPct: sinceHour.errorPct,
       },
     };
   });
 }
 
-/** The last minutes of a walk through time. */
-class Window {
-  readonly #lengthMs: number;
-  #rows: Bucket[] = [];
+interface Totals {
+  readonly requests: number;
+  readonly errors: number;
+  readonly latencyMs: number;
+}
 
-  constructor(lengthMs: number) {
-    this.#lengthMs = lengthMs;
-  }
-
-  add(row: Bucket): void {
-    this.#rows = this.#rows.filter(({ start }) => start > row.start - this.#lengthMs);
-    this.#rows.push(row);
-  }
-
-  get latencyMs(): number {
-    return this.#sum((row) => row.avgLatencyMs * row.requests) / this.#sum((row) => row.requests);
-  }
-
-  get errorPct(): number {
-    return (100 * this.#sum((row) => row.errors)) / this.#sum((row) => row.requests);
-  }
-
-  /** Summed anew each time: a running sum of floats drifts. */
-  #sum(of: (row: Bucket) => number): number {
-    return this.#rows.reduce((sum, row) => sum + of(row), 0);
-  }
+function difference(end: Totals, start: Totals): { readonly latencyMs: number; readonly errorPct: number } {
+  const requests = end.requests - start.requests;
+  return {
+    latencyMs: (end.latencyMs - start.latencyMs) / requests,
+    errorPct: (100 * (end.errors - start.errors)) / requests,
+  };
 }
 
 function isNewer(row: Bucket, known: Bucket): boolean {

@@ -83,18 +83,14 @@ export async function loadOpenAlerts(client: SupabaseClient): Promise<readonly A
   return rows.map(readAlert);
 }
 
-/** @returns its time, or null when there is no event yet */
-export async function loadNewestEventAt(client: SupabaseClient, now: number): Promise<number | null> {
-  const rows = rowsOf(
-    await client
-      .from('inference_logs')
-      .select('timestamp')
-      // Events may be dated up to a day ahead; those say nothing about now.
-      .lte('timestamp', new Date(now + 1_000).toISOString())
-      .order('timestamp', { ascending: false })
-      .limit(1)
-      .retry(false),
-  );
+/**
+ * @param now leaves out what is dated later: events may be a day ahead, and those say nothing about now
+ * @returns its time, or null when there is no event yet
+ */
+export async function loadNewestEventAt(client: SupabaseClient, now?: number): Promise<number | null> {
+  let query = client.from('inference_logs').select('timestamp');
+  if (now !== undefined) query = query.lte('timestamp', new Date(now + 1_000).toISOString());
+  const rows = rowsOf(await query.order('timestamp', { ascending: false }).limit(1).retry(false));
   return rows[0] === undefined ? null : time(rows[0].timestamp);
 }
 

@@ -24,6 +24,11 @@ export class ServerClock {
     return this.#localNow() + (this.#offsetMs ?? 0);
   }
 
+  /** Whether a server time was seen yet. */
+  get known(): boolean {
+    return this.#offsetMs !== undefined;
+  }
+
   /** After a sleep the browser's clock may have been set: what was learnt no longer counts. */
   forget(): void {
     this.#offsetMs = undefined;

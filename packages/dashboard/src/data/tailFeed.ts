@@ -2,6 +2,7 @@ import type { RealtimeChannel } from '@supabase/supabase-js';
 import { Cell } from './cell.ts';
 import { type InferenceEvent, readEvent } from './event.ts';
 import type { LiveFeed } from './liveFeed.ts';
+import { minuteMs } from './minutes.ts';
 import { LoadError, loadEvents } from './queries.ts';
 
 /** What is kept, and so the most that is drawn. */
@@ -19,6 +20,8 @@ const streamPerSecond = 200;
 const streamAgainPerSecond = 100;
 const sampleEveryMs = 1_000;
 const sampledEvents = 24;
+/** Quiet looks before it subscribes again: the pulse of a flood may come a little after its first rows. */
+const quietLooks = 3;
 
 export interface Tail {
   /** Newest first. */
@@ -29,7 +32,8 @@ export interface Tail {
 }
 
 const nothing: Tail = { events: [], notShown: 0, mode: 'starting', failure: undefined };
-let tails = 0;
+let runs = 0;
+let channels = 0;
 
 /** Single events as they come. Costs nothing while it is stopped: it subscribes only between start and stop. */
 export class TailFeed {
@@ -45,10 +49,15 @@ export class TailFeed {
   #unsubscribe: (() => void) | undefined;
   #drawTimer: ReturnType<typeof setTimeout> | undefined;
   #sampleTimer: ReturnType<typeof setTimeout> | undefined;
-  #sampledRequests = 0;
+  /** Requests of the pulse from this minute on are what is accounted for: drawn, or counted as not shown. */
+  #sinceMinute = 0;
+  #requestsAtStart = 0;
+  #accounted = 0;
+  #quiet = 0;
   #epoch = 0;
   #second = { startedAt: 0, events: 0 };
-  #running = false;
+  /** Which start this is; undefined while stopped. What an earlier one began may end after it. */
+  #run: number | undefined;
 
   constructor(feed: LiveFeed, model: string | undefined) {
     this.#feed = feed;
@@ -56,9 +65,12 @@ export class TailFeed {
   }
 
   start(): void {
-    if (this.#running) return;
-    this.#running = true;
+    if (this.#run !== undefined) return;
+    this.#run = ++runs;
     this.#epoch = this.#feed.data.get().epoch;
+    this.#sinceMinute = Math.floor(this.#feed.clock.now() / minuteMs) * minuteMs;
+    this.#requestsAtStart = this.#requests();
+    this.#accounted = 0;
     this.#unsubscribe = this.#feed.data.subscribe(() => this.#liveChanged());
     this.#stream();
     void this.#look(keptEvents / 4);
@@ -66,7 +78,7 @@ export class TailFeed {
 
   /** What is shown stays. */
   stop(): void {
-    this.#running = false;
+    this.#run = undefined;
     this.#unsubscribe?.();
     this.#leave();
     clearTimeout(this.#sampleTimer);
@@ -78,7 +90,7 @@ export class TailFeed {
   #stream(): void {
     this.#mode = 'stream';
     this.#second = { startedAt: performance.now(), events: 0 };
-    const channel = this.#feed.client.channel(`tail-${++tails}`).on(
+    const channel = this.#feed.client.channel(`tail-${++channels}`).on(
       'postgres_changes',
       {
         event: 'INSERT',
@@ -89,7 +101,12 @@ export class TailFeed {
       ({ new: row }: { new: Record<string, unknown> }) => this.#take(row),
     );
     this.#channel = channel;
-    channel.subscribe();
+    channel.subscribe((status, error) => {
+      if (this.#channel !== channel) return;
+      this.#failure =
+        status === 'SUBSCRIBED' ? undefined : new LoadError(error?.message ?? 'not subscribed', 0);
+      this.#drawSoon();
+    });
   }
 
   #leave(): void {
@@ -106,9 +123,10 @@ export class TailFeed {
     if (++this.#second.events > streamPerSecond) {
       this.#leave();
       this.#mode = 'sample';
-      this.#sampledRequests = this.#requests();
+      this.#quiet = 0;
       this.#sampleSoon();
     }
+    this.#accounted++;
     // Only the newest are ever drawn, so the others need not be kept until then.
     if (this.#waiting.push(readEvent(row)) > drawnAtOnce) {
       this.#waiting.shift();
@@ -133,30 +151,34 @@ export class TailFeed {
   }
 
   #sampleSoon(): void {
+    const run = this.#run;
     this.#sampleTimer ??= setTimeout(async () => {
-      const requests = this.#requests();
-      const came = Math.max(0, requests - this.#sampledRequests);
-      this.#sampledRequests = requests;
+      const came = Math.max(0, this.#requests() - this.#requestsAtStart - this.#accounted);
       if (came > 0) {
+        this.#accounted += came;
         const drawn = await this.#look(sampledEvents);
+        if (run !== this.#run) return;
         this.#notShown += Math.max(0, came - drawn);
+        this.#draw();
       }
       this.#sampleTimer = undefined;
-      if (!this.#running) return;
-      if (came < streamAgainPerSecond) this.#stream();
-      // Otherwise the next change of the pulse asks again: a silent system is not asked.
+      this.#quiet = came < streamAgainPerSecond ? this.#quiet + 1 : 0;
+      if (this.#quiet >= quietLooks) this.#stream();
+      else if (this.#quiet > 0) this.#sampleSoon();
+      // Otherwise the next change of the pulse looks again: a silent system is not asked.
     }, sampleEveryMs);
   }
 
   /** Asks for the newest events; resolves with how many of them were not known. */
   async #look(limit: number): Promise<number> {
+    const run = this.#run;
     try {
       const newest = await loadEvents(this.#feed.client, {
         until: this.#feed.clock.now() + 1_000,
         model: this.#model,
         limit,
       });
-      if (!this.#running) return 0;
+      if (run !== this.#run) return 0;
       this.#failure = undefined;
       const known = new Set([...this.#events, ...this.#waiting].map(({ id }) => id));
       const fresh = newest.filter(({ id }) => !known.has(id));
@@ -164,7 +186,7 @@ export class TailFeed {
       this.#draw();
       return fresh.length;
     } catch (error) {
-      if (!this.#running) return 0;
+      if (run !== this.#run) return 0;
       this.#failure = error instanceof LoadError ? error : new LoadError(String(error), 0);
       this.#draw();
       return 0;
@@ -174,6 +196,7 @@ export class TailFeed {
   #requests(): number {
     let requests = 0;
     for (const row of this.#feed.data.get().minutes) {
+      if (row.start < this.#sinceMinute) continue;
       if (this.#model === undefined || row.model === this.#model) requests += row.requests;
     }
     return requests;

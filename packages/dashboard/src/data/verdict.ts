@@ -42,7 +42,7 @@ export interface Evidence {
 }
 
 /** What the verdict looks at. */
-export const verdictWindowMs = 5 * minuteMs;
+const verdictWindowMs = 5 * minuteMs;
 /** The same bound as GET /health: silence for five minutes is worth a word. */
 const silentMs = 5 * minuteMs;
 export const errorWarningPct = 5;
@@ -61,10 +61,12 @@ export function judge(evidence: Evidence): Verdict {
     }
     return { level: 'unknown', sentence: 'Looking …', reasons: [] };
   }
-  if (connection.phase === 'reconnecting' || connection.phase === 'offline') {
+  if (isCutOff(connection)) {
     const why =
       connection.phase === 'offline' ? 'this device is offline' : 'the connection to Nowcast is lost';
-    return { level: 'unknown', sentence: `Cannot tell: ${why}.`, reasons: [] };
+    const before = judge({ ...evidence, connection: { ...connection, phase: 'live' } });
+    const reason: Reason = { id: 'before', level: 'unknown', text: `Last known: ${before.sentence}` };
+    return { level: 'unknown', sentence: `Cannot tell: ${why}.`, reasons: [reason] };
   }
   if (newestEventAt === null)
     return { level: 'waiting', sentence: 'Waiting for the first event.', reasons: [] };

@@ -5,11 +5,7 @@ const tickMs = 2_000;
 const awayMs = 30_000;
 
 /** Tells when the page comes back from where it could not listen. */
-export function watchWaking(tell: {
-  woke(asleepMs: number): void;
-  offline(): void;
-  online(): void;
-}): () => void {
+export function watchWaking(tell: { woke(): void; offline(): void; online(): void }): () => void {
   const aborter = new AbortController();
   const { signal } = aborter;
   let hiddenAt: number | undefined;
@@ -19,7 +15,7 @@ export function watchWaking(tell: {
     const late = Date.now() - tickedAt - tickMs;
     tickedAt = Date.now();
     // A hidden tab's timers are throttled by design; it is asked about when it is shown.
-    if (late > asleepMs && document.visibilityState === 'visible') tell.woke(late);
+    if (late > asleepMs && document.visibilityState === 'visible') tell.woke();
   }, tickMs);
 
   document.addEventListener(
@@ -32,13 +28,13 @@ export function watchWaking(tell: {
       const away = hiddenAt === undefined ? 0 : Date.now() - hiddenAt;
       hiddenAt = undefined;
       tickedAt = Date.now();
-      if (away > awayMs) tell.woke(away);
+      if (away > awayMs) tell.woke();
     },
     { signal },
   );
   // Frozen tabs (Page Lifecycle) and pages out of the back/forward cache.
-  document.addEventListener('resume', () => tell.woke(awayMs), { signal });
-  window.addEventListener('pageshow', (event) => event.persisted && tell.woke(awayMs), { signal });
+  document.addEventListener('resume', () => tell.woke(), { signal });
+  window.addEventListener('pageshow', (event) => event.persisted && tell.woke(), { signal });
   window.addEventListener('offline', () => tell.offline(), { signal });
   window.addEventListener('online', () => tell.online(), { signal });
 

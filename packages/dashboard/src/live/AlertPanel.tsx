@@ -63,6 +63,7 @@ export function AlertPanel({ className }: { className?: string }) {
           {problem}
         </p>
       )}
+      {alerts.length === 0 && <p className="px-4 pb-4 text-muted text-small">None that is known of.</p>}
       <ul className="max-h-96 overflow-y-auto">
         {alerts.map((alert) => (
           <AlertLine key={alert.id} alert={alert} now={now} onAcknowledge={() => acknowledgeOne(alert)} />

@@ -149,7 +149,7 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
           />
         }
       />
-      {(state.kind === 'loading' || has(confidenceOf)) && (
+      {(rows.length === 0 || has(confidenceOf)) && (
         <ChartPanel
           {...common}
           {...chart.confidence}

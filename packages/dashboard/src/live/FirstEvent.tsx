@@ -33,7 +33,7 @@ export default function FirstEvent() {
       state={{ kind: 'live' }}
     >
       <div className="grid gap-x-8 gap-y-6 px-4 pb-4 lg:grid-cols-[minmax(0,3fr)_minmax(0,2fr)]">
-        <Tabs.Root defaultValue="curl">
+        <Tabs.Root defaultValue="curl" className="min-w-0">
           <Tabs.List className="flex gap-1 border-line border-b" aria-label="Language">
             {languages.map(({ id, title }) => (
               <Tabs.Tab

@@ -25,7 +25,7 @@ export function LivePage() {
   const feed = useFeed();
   const { newestEventAt } = useCell(feed.data);
   return (
-    <div className="grid gap-4">
+    <div className="grid grid-cols-[minmax(0,1fr)] gap-4">
       <Verdict />
       {newestEventAt === null ? (
         <Suspense fallback={null}>
@@ -49,7 +49,7 @@ function Figures() {
       <Toolbar rangeId={view.range.id} models={models} model={view.model} />
       <Tiles range={view.range} model={view.model} />
       {/* In the order of a small screen; a large one has the alerts and the tail beside the charts. */}
-      <div className="grid gap-3 xl:grid-cols-[minmax(0,1fr)_22rem] xl:grid-rows-[auto_1fr]">
+      <div className="grid grid-cols-[minmax(0,1fr)] gap-3 xl:grid-cols-[minmax(0,1fr)_22rem] xl:grid-rows-[auto_1fr]">
         <AlertPanel className="xl:col-start-2 xl:row-start-1" />
         <div className="grid min-w-0 content-start gap-3 xl:col-start-1 xl:row-span-2 xl:row-start-1">
           <Charts view={view} models={models} range={range} />

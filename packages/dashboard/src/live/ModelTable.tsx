@@ -45,7 +45,7 @@ export function ModelTable({ view, models, range: { rows, state, reload } }: Mod
             <tr>
               <th
                 scope="col"
-                className="sticky left-0 bg-surface pr-4 pb-1 text-left align-bottom font-medium"
+                className="sticky left-0 bg-(--panel) pr-4 pb-1 text-left align-bottom font-medium"
               >
                 Version
               </th>
@@ -66,7 +66,7 @@ export function ModelTable({ view, models, range: { rows, state, reload } }: Mod
               <tr key={line.model} data-model={line.model} className="group">
                 <th
                   scope="row"
-                  className="sticky left-0 max-w-56 border-line border-t bg-surface py-1.5 pr-4 text-left font-medium group-hover:bg-raised"
+                  className="sticky left-0 max-w-56 border-line border-t bg-(--panel) py-1.5 pr-4 text-left font-medium group-hover:bg-raised"
                 >
                   <button
                     type="button"

@@ -25,13 +25,13 @@ export function Tile({ label, window, value, level, about, lines, trend, state }
     <div
       data-panel={`tile ${label}`}
       data-state={state}
-      className="relative min-w-0 overflow-hidden rounded-panel border border-line bg-surface px-4 pt-3 pb-9"
+      className={`relative min-w-0 overflow-hidden rounded-panel border px-4 pt-3 pb-9 ${old ? 'border-line-strong border-dashed bg-canvas' : 'border-line bg-surface'}`}
     >
       <dt>
         <span className="block font-semibold text-small">{label}</span>
         <span className="block text-caption text-muted">{window}</span>
       </dt>
-      <dd className={old ? 'opacity-60' : ''}>
+      <dd>
         <output
           className={`figure mt-1 block font-semibold text-figure tracking-tight ${level ? colours[level] : ''}`}
         >

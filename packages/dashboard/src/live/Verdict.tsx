@@ -42,13 +42,9 @@ export function Verdict() {
             <Icon name={verdict.level} className="size-5" />
           </span>
           {/* The one thing on the page that is announced; what ticks stands outside of it. */}
-          <h1
-            role="status"
-            aria-live="polite"
-            className="text-balance font-semibold text-verdict tracking-tight"
-          >
-            {verdict.sentence}
-          </h1>
+          <div role="status" aria-live="polite">
+            <h1 className="text-balance font-semibold text-verdict tracking-tight">{verdict.sentence}</h1>
+          </div>
         </div>
         {verdict.reasons.length > 0 && (
           <ul className="mt-3 grid gap-2 sm:pl-11">

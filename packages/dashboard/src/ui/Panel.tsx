@@ -31,13 +31,14 @@ export function Panel(props: PanelProps) {
     children,
   } = props;
   const id = useId();
-  const dimmed = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
+  const old = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
   return (
     <section
       aria-labelledby={id}
       data-panel={title}
       data-state={state.kind}
-      className={`flex min-w-0 flex-col rounded-panel border border-line bg-surface ${className}`}
+      // Old figures stand in a hollow, dashed panel. Fading them would take their contrast.
+      className={`relative flex min-w-0 flex-col rounded-panel border ${old ? 'border-line-strong border-dashed [--panel:var(--canvas)]' : 'border-line [--panel:var(--surface)]'} bg-(--panel) ${className}`}
     >
       <header className="flex flex-wrap items-center gap-x-3 gap-y-1 px-4 pt-3 pb-2">
         <h2 id={id} className="font-semibold text-body">
@@ -56,11 +57,7 @@ export function Panel(props: PanelProps) {
             {onRetry !== undefined && <Button onClick={onRetry}>Try now</Button>}
           </div>
         )}
-        {(state.kind === 'live' || dimmed) && (
-          <div className={`h-full motion-safe:transition-opacity ${dimmed ? 'opacity-60' : ''}`}>
-            {children}
-          </div>
-        )}
+        {(state.kind === 'live' || old) && children}
       </div>
     </section>
   );
@@ -70,8 +67,8 @@ function StateNote({ state }: { state: PanelState }) {
   const text = noteOf(state);
   if (text === undefined) return null;
   return (
-    <span className="rounded-full bg-unknown-soft px-2 text-caption text-unknown" data-note>
-      {/* The chip stays small: a header that grows would push the figures about. */}
+    <span className="-translate-y-1/2 absolute top-0 right-4 rounded-full bg-unknown-soft px-2 text-caption text-unknown">
+      {/* It sits on the border: a header that grows would push the figures about. */}
       {state.kind === 'disconnected' && <span className="sr-only">Disconnected. </span>}
       {text}
     </span>

@@ -1,7 +1,7 @@
 import { Toggle } from '@base-ui/react/toggle';
 import { ToggleGroup } from '@base-ui/react/toggle-group';
 
-export interface Option<V extends string> {
+interface Option<V extends string> {
   readonly value: V;
   readonly label: string;
   /** Where the label is an abbreviation. */
@@ -31,7 +31,8 @@ export function Segmented<V extends string>({ label, value, options, onChange }:
         <Toggle
           key={option.value}
           value={option.value}
-          aria-label={option.name ?? option.label}
+          // The name begins with what is seen: speech input finds it by that.
+          aria-label={option.name === undefined ? option.label : `${option.label}, ${option.name}`}
           className="min-h-6 rounded px-2 font-medium text-caption text-muted hover:text-text data-pressed:bg-surface data-pressed:text-text data-pressed:shadow-sm"
         >
           {option.label}

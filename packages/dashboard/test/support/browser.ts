@@ -6,6 +6,12 @@ import {
   type Page,
   chromium as playwright,
 } from 'playwright-core';
+import { vi } from 'vitest';
+
+/** Limits for a machine that runs other work beside: Chromium, the server and PostgreSQL want three cores. */
+export function forBrowsers(): void {
+  vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+}
 
 /** Headless Chromium from npm. */
 export async function launchBrowser(): Promise<Browser> {
@@ -35,12 +41,12 @@ export interface WatchedPage {
 export async function openPage(
   browser: Browser,
   url: string,
-  options: BrowserContextOptions & { before?: (page: Page) => Promise<void> } = {},
+  options: BrowserContextOptions & { before?: (page: Page) => Promise<unknown> } = {},
 ): Promise<WatchedPage> {
   const { before, ...contextOptions } = options;
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...contextOptions });
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(20_000);
   const errors: string[] = [];
   const requests: string[] = [];
   page.on('console', (message) => {

@@ -36,6 +36,7 @@ export class TestServer {
 
   /** Starts it (again) on the same port and data. */
   async up(): Promise<void> {
+    if (this.#child !== undefined) return;
     const child = spawn(process.execPath, [path.join(root, 'packages/server/bin/nowcast.mjs'), 'start'], {
       cwd: root,
       env: { ...process.env, ...this.#env, NOWCAST_DATA_DIR: this.#dataDir, PORT: String(this.port) },

@@ -11,7 +11,20 @@ const maxRowsReadBack = 10_000;
 /** While nobody listens the feed is only followed, and not at every commit. */
 const idleIntervalMs = 20;
 const firstPauseMs = 50;
-const longestPauseMs = 1_000;
+const longestPauseMs = 500;
+/** A look without an answer for this long runs on a dead connection; the server's own limit is 10 s. */
+const answerTimeoutMs = 12_000;
+/** A dead connection brings no wake-up: the feed looks by itself now and then. */
+const lookIntervalMs = 5_000;
+/**
+ * Transactions remembered beyond the cursor. A crash of PostgreSQL gives the numbers of transactions that had not
+ * reached its disk (at most what 600 ms start) to new ones, which then lie below the cursor.
+ */
+const maxRemembered = 2_000;
+/** The feed keeps an hour (nowcast.prune): after a longer absence something may be gone. */
+const keptMs = 3_600_000;
+
+const deliveredTables = ['inference_logs', 'system_alerts', 'metrics_pulse'];
 
 export interface FeedOptions {
   readonly url: string;
@@ -22,9 +35,13 @@ export interface FeedOptions {
   readonly log: Logger;
   /** Called for each transaction that wrote events, with the range of their times. */
   readonly onEvents: (since: Date, until: Date) => void;
+  /** Called when keys have changed, or may have while nobody was listening. Its own connection would be one more. */
+  readonly onKeysChanged: () => void;
 }
 
 interface FeedRow {
+  readonly position: number;
+  readonly xid: string;
   readonly token: string | null;
   readonly row_xid: string;
   readonly relation: string;
@@ -56,6 +73,12 @@ export class Feed {
   /** Transaction ids at or above it were not visible in the last snapshot, nor those in `#inFlight`. */
   #nextXid = '0';
   #inFlight: readonly string[] = [];
+  /** What was delivered last, by `xid:position` with its transaction id, so that no look delivers it again. */
+  readonly #remembered = new Map<string, bigint>();
+  /** Everything delivered at or above this transaction id is remembered. */
+  #rememberedFrom = 0n;
+  #lookTimer: NodeJS.Timeout | undefined;
+  #lastAnswerAt = performance.now();
   #dirty = false;
   #reading: Promise<void> | undefined;
   #lastReadAt = 0;
@@ -73,10 +96,13 @@ export class Feed {
   async start(): Promise<void> {
     await this.#connect();
     await this.#setCursorToNow();
+    this.#rememberedFrom = BigInt(this.#nextXid);
+    this.#lookTimer = setInterval(() => this.wake(), lookIntervalMs).unref();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    clearInterval(this.#lookTimer);
     const client = this.#client;
     this.#client = undefined;
     await this.#reading;
@@ -119,7 +145,7 @@ export class Feed {
       this.#waiting = [];
       this.#lastReadAt = performance.now();
       try {
-        await this.#read(this.#client);
+        await this.#look(this.#client);
         if (!this.#dirty) this.#dirtySince = undefined;
         for (const resolve of waited) resolve();
       } catch (error) {
@@ -127,16 +153,15 @@ export class Feed {
         this.#dirty = true;
         this.#waiting.unshift(...waited);
         this.#options.log.warn({ err: error }, 'reading the feed failed');
-        if (this.#client !== undefined) await this.#client.end().catch(() => undefined);
+        // Not `end()`: it waits for the answer of a database that may be standing still.
+        if (this.#client !== undefined) destroy(this.#client);
         return;
       }
     }
   }
 
   #anybodyListens(): boolean {
-    return ['inference_logs', 'system_alerts', 'metrics_pulse'].some(
-      (table) => this.#options.hub.subscriberCount(table) > 0,
-    );
+    return deliveredTables.some((table) => this.#options.hub.subscriberCount(table) > 0);
   }
 
   async #connect(): Promise<void> {
@@ -146,7 +171,10 @@ export class Feed {
       keepAlive: true,
       connectionTimeoutMillis: 5_000,
     });
-    client.on('notification', () => this.wake());
+    client.on('notification', ({ channel }) => {
+      if (channel === 'nowcast_keys') this.#options.onKeysChanged();
+      else this.wake();
+    });
     client.on('error', (error) => this.#options.log.warn({ err: error }, 'the feed lost its connection'));
     client.on('end', () => {
       // One that never connected ends as well; whoever was connecting it tries again.
@@ -154,14 +182,21 @@ export class Feed {
       this.#client = undefined;
       if (!this.#stopped) this.#reconnect();
     });
+    // A database that stops between accepting and answering would hold us forever.
+    const timer = setTimeout(() => destroy(client), answerTimeoutMs);
     try {
       await client.connect();
-      await client.query(`set timezone = 'UTC'; set statement_timeout = '10s'; listen nowcast_feed`);
+      await client.query(
+        `set timezone = 'UTC'; set statement_timeout = '10s'; listen nowcast_feed; listen nowcast_keys`,
+      );
     } catch (error) {
-      await client.end().catch(() => undefined);
+      destroy(client);
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
     this.#client = client;
+    this.#options.onKeysChanged();
   }
 
   #reconnect(): void {
@@ -170,6 +205,7 @@ export class Feed {
         await new Promise((resolve) => setTimeout(resolve, pauseMs * (0.5 + Math.random() / 2)));
         try {
           await this.#connect();
+          this.#stepBack();
           this.wake();
           return;
         } catch (error) {
@@ -193,25 +229,66 @@ export class Feed {
     this.#inFlight = inFlight === undefined || inFlight === '' ? [] : inFlight.split(',');
   }
 
-  async #read(client: pg.Client): Promise<void> {
+  /** After a lost connection: PostgreSQL may have crashed, and transaction numbers been given anew. */
+  #stepBack(): void {
+    if (BigInt(this.#nextXid) > this.#rememberedFrom) this.#nextXid = String(this.#rememberedFrom);
+    if (performance.now() - this.#lastAnswerAt < keptMs) return;
+    for (const table of deliveredTables) {
+      this.#options.hub.publishGap(
+        table,
+        null,
+        'the database was out of reach for longer than changes are kept',
+      );
+    }
+  }
+
+  async #look(client: pg.Client): Promise<void> {
+    const timer = setTimeout(() => destroy(client), answerTimeoutMs);
+    try {
+      await this.#read(client, () => timer.refresh());
+    } finally {
+      clearTimeout(timer);
+    }
+    this.#lastAnswerAt = performance.now();
+  }
+
+  /** @param answered called whenever the database has answered */
+  async #read(client: pg.Client, answered: () => void): Promise<void> {
     const { rows } = await client.query<{ snapshot: string; rows: FeedRow[] | null }>({
       name: 'feed',
       text: `select pg_current_snapshot()::text as snapshot, (
           select json_agg(f order by f.xid, f.position) from (
-            select token, xmin::text as row_xid, relation, day, min_timestamp, max_timestamp,
-              min_id::text, max_id::text, row_count, changes, created_at, xid, position
+            select position, xid, token, xmin::text as row_xid, relation, day, min_timestamp, max_timestamp,
+              min_id::text, max_id::text, row_count, changes, created_at
             from nowcast.feed where xid >= $1::text::xid8
             union all
-            select token, xmin::text, relation, day, min_timestamp, max_timestamp,
-              min_id::text, max_id::text, row_count, changes, created_at, xid, position
+            select position, xid, token, xmin::text, relation, day, min_timestamp, max_timestamp,
+              min_id::text, max_id::text, row_count, changes, created_at
             from nowcast.feed where xid = any ($2::text[]::xid8[])
           ) f
         ) as rows`,
       values: [this.#nextXid, this.#inFlight],
     });
     const { snapshot, rows: found } = rows[0]!;
-    for (const row of found ?? []) await this.#deliver(client, row);
+    for (const row of found ?? []) {
+      const name = `${row.xid}:${row.position}`;
+      if (this.#remembered.has(name)) continue;
+      answered();
+      await this.#deliver(client, row);
+      // At once: when reading the next one back fails, this one must not be delivered again.
+      this.#remembered.set(name, BigInt(row.xid));
+    }
     this.#setCursor(snapshot);
+    this.#forget();
+  }
+
+  #forget(): void {
+    if (this.#remembered.size <= maxRemembered) return;
+    for (const [name, xid] of this.#remembered) {
+      this.#remembered.delete(name);
+      if (xid >= this.#rememberedFrom) this.#rememberedFrom = xid + 1n;
+      if (this.#remembered.size <= maxRemembered / 2) break;
+    }
   }
 
   async #deliver(client: pg.Client, row: FeedRow): Promise<void> {
@@ -288,4 +365,9 @@ function toRecord({ id, event }: StoredEvent): Record<string, unknown> {
     if (name === 'error_message') record.metadata = metadata === null ? null : JSON.parse(metadata);
   }
   return record;
+}
+
+/** Without a goodbye, which a dead connection would never answer. */
+function destroy(client: pg.Client): void {
+  (client as pg.Client & { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { OverloadedError, RefusedRowsError } from '../store/request.ts';
-import { HttpError } from './httpError.ts';
+import { HttpError, RateLimitedError } from './httpError.ts';
 
 /** What a caller is answered when its events were not stored. */
 export interface Failure {
@@ -18,7 +18,11 @@ export interface Failure {
 export function failureAnswer(error: unknown, log: Logger): Failure {
   if (error instanceof HttpError) {
     const { statusCode, code, message, field } = error;
-    return { statusCode, body: { error: code, message, ...(field === undefined ? {} : { field }) } };
+    return {
+      statusCode,
+      body: { error: code, message, ...(field === undefined ? {} : { field }) },
+      ...(error instanceof RateLimitedError ? { retryAfterSeconds: error.retryAfterSeconds } : {}),
+    };
   }
   if (error instanceof OverloadedError) {
     const { message, retryAfterSeconds } = error;

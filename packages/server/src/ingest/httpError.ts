@@ -13,6 +13,17 @@ export class HttpError extends Error {
   }
 }
 
+/** Too many events in too short a time: the same request is taken later. */
+export class RateLimitedError extends HttpError {
+  override name = 'RateLimitedError';
+  readonly retryAfterSeconds: number;
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super(429, 'rate_limited', message);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
 /** Kind of a JSON value, for error messages. */
 export function describeKind(value: unknown): string {
   if (value === null || value === undefined) return 'null';

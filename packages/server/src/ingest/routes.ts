@@ -17,11 +17,16 @@ export interface IngestDependencies {
   readonly intake: Intake;
   /** Names who sends: batch ids are scoped by it. */
   readonly senderOf: (request: FastifyRequest) => string;
+  /** Counts events towards the caller's limit. @throws HttpError 429 */
+  readonly charge: (request: FastifyRequest, events: number) => void;
   readonly log: Logger;
 }
 
 /** The article's route and its batch form. */
-export function registerIngest(app: FastifyInstance, { intake, senderOf, log }: IngestDependencies): void {
+export function registerIngest(
+  app: FastifyInstance,
+  { intake, senderOf, charge, log }: IngestDependencies,
+): void {
   app.register(async (door) => {
     door.removeAllContentTypeParsers();
     // Everything is taken as bytes and parsed here, so that a wrong encoding or syntax gets our own sentence. A
@@ -31,6 +36,7 @@ export function registerIngest(app: FastifyInstance, { intake, senderOf, log }: 
 
     // Plain ones never come here: see quickPath.ts.
     door.post(singlePath, { bodyLimit: maxSingleBodyBytes }, async (request) => {
+      charge(request, 1);
       const body = await decompress(request.body, request.headers['content-encoding'], maxSingleBodyBytes);
       const { rejected, warnings, outcome } = await intake.take(
         [parseJson(body)],
@@ -54,6 +60,7 @@ export function registerIngest(app: FastifyInstance, { intake, senderOf, log }: 
         const got = batch.events.length;
         throw new HttpError(413, 'too_many_events', `a batch may hold ${maxBatchEvents} events, got ${got}`);
       }
+      charge(request, batch.events.length);
       const named = batchIdOf(request, batch.batchId);
       const { accepted, rejected, warnings, outcome } = await intake.take(
         batch.events,

@@ -40,9 +40,7 @@ export function ChartPanel({ title, caption, state, onRetry, controls, subject, 
           {controls}
           <Button
             kind="quiet"
-            aria-pressed={asTable}
-            aria-label={`${title}: table`}
-            title={asTable ? 'Show the chart' : 'Show the table'}
+            aria-label={asTable ? `Chart: ${title}` : `Table: ${title}`}
             onClick={() => setAsTable(!asTable)}
           >
             <Icon name={asTable ? 'chart' : 'table'} />
@@ -64,7 +62,7 @@ export function ChartPanel({ title, caption, state, onRetry, controls, subject, 
                 <TimeChart
                   {...chart}
                   points={points}
-                  label={`${title}, ${caption}. The button "${title}: table" shows the figures.`}
+                  label={`${title}, ${caption}. The button "Table: ${title}" shows the figures.`}
                 />
               </Suspense>
             </div>

@@ -17,7 +17,7 @@ export function ChartTable({ title, points, series, stepMs, format, onPick }: Ch
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus
     <section aria-label={`${title}, table`} tabIndex={0} className="h-full overflow-auto px-4">
       <table className="w-full border-separate border-spacing-0 text-small">
-        <thead className="sticky top-0 bg-surface">
+        <thead className="sticky top-0 bg-(--panel)">
           <tr>
             <th scope="col" className="border-line border-b py-1 pr-3 text-left font-medium text-muted">
               From

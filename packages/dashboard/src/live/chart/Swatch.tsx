@@ -1,12 +1,5 @@
 /** A second sign beside the colour, for those who do not see it: the later colours are dashed. */
-export const dashes: readonly (string | undefined)[] = [
-  undefined,
-  undefined,
-  undefined,
-  '7 3',
-  '2 3',
-  '10 3 2 3',
-];
+const dashes: readonly (string | undefined)[] = [undefined, undefined, undefined, '7 3', '2 3', '10 3 2 3'];
 
 export function dashOf(slot: number): string | undefined {
   return dashes[slot % dashes.length];

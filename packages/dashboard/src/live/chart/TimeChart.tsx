@@ -49,8 +49,9 @@ function TimeChart(props: TimeChartProps) {
         syncId="live"
         syncMethod="value"
         style={{ cursor: 'pointer' }}
-        onClick={({ activeLabel }) => {
-          if (activeLabel !== undefined) onPick(Number(activeLabel));
+        onClick={(_, event) => {
+          const start = startAt(event.currentTarget, event.clientX, points);
+          if (start !== undefined) onPick(start);
         }}
       >
         <CartesianGrid vertical={false} stroke="var(--line)" />
@@ -117,6 +118,17 @@ function axisUpToOne(points: readonly Point[]): { domain: [number, number]; tick
   const known = points.flatMap(({ values }) => values.filter((value) => value !== null));
   const low = Math.min(0.9, Math.floor(Math.min(1, ...known) * 10) / 10);
   return { domain: [low, 1], ticks: [low, (low + 1) / 2, 1] };
+}
+
+/**
+ * The point nearest to a click. Recharts would tell the point that the pointer was over before, which a tap on a
+ * touch screen does not have.
+ */
+function startAt(chart: Element, clientX: number, points: readonly Point[]): number | undefined {
+  const plot = chart.querySelector('.recharts-cartesian-grid')?.getBoundingClientRect();
+  if (plot === undefined || plot.width === 0) return undefined;
+  const share = (clientX - plot.left) / plot.width;
+  return points[Math.round(share * (points.length - 1))]?.start;
 }
 
 interface LonelyDotProps {

@@ -125,13 +125,18 @@ export class Connection {
       this.#webSocket.terminate();
     } else if (now - this.#lastMessageAt >= idleMs) {
       this.close(1000, 'idle');
-    } else if (this.#channels.keys().some((key) => this.#host.scopeOf(key) === undefined)) {
-      this.close(1008, 'key revoked');
-    } else if (pingDue) {
+    } else if (!this.closeIfRevoked() && pingDue) {
       this.#lastPingAt = now;
       this.#awaitsPong = true;
       this.#webSocket.ping();
     }
+  }
+
+  /** @returns whether it was */
+  closeIfRevoked(): boolean {
+    const revoked = this.#channels.keys().some((key) => this.#host.scopeOf(key) === undefined);
+    if (revoked && this.#isOpen) this.close(1008, 'key revoked');
+    return revoked;
   }
 
   close(code: number, reason: string): void {

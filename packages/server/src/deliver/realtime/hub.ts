@@ -29,6 +29,8 @@ export interface RealtimeHub {
   /** Channels with a subscription to the table, over all sockets. */
   subscriberCount(table: string): number;
   onSubscriptionsChanged(listener: (table: string, count: number) => void): void;
+  /** Keys were revoked: sockets that hold one are closed at once instead of at the next look. */
+  recheckKeys(): void;
   /** queuedBytes: what is held in memory for slow clients; bytes that several wait for count once. */
   stats(): { sockets: number; channels: number; queuedBytes: number; droppedMessages: number };
   /** Closes every socket with 1012 (the clients reconnect by themselves); bounded in time. */
@@ -102,6 +104,10 @@ class Hub implements RealtimeHub {
 
   onSubscriptionsChanged(listener: (table: string, count: number) => void): void {
     this.#listeners.push(listener);
+  }
+
+  recheckKeys(): void {
+    for (const connection of this.#connections) connection.closeIfRevoked();
   }
 
   stats(): ReturnType<RealtimeHub['stats']> {

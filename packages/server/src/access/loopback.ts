@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { FastifyInstance } from 'fastify';
-import { HttpError } from './httpError.ts';
+import { HttpError } from '../ingest/httpError.ts';
 
 const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]', '::1']);
 
@@ -43,16 +42,4 @@ export function assertLoopback(headers: IncomingHttpHeaders): void {
     'forbidden',
     'without keys only requests from this machine are taken: Host and Origin must be loopback',
   );
-}
-
-export function refuseStrangers(app: FastifyInstance): void {
-  app.addHook('onRequest', (request, reply, done) => {
-    try {
-      assertLoopback(request.headers);
-      done();
-    } catch (error) {
-      const { code, message, statusCode } = error as HttpError;
-      reply.code(statusCode).send({ error: code, message });
-    }
-  });
 }

@@ -1,0 +1,190 @@
+import { sleep } from '../load/clock.ts';
+import type { History } from './history.ts';
+import type { Load } from './load.ts';
+import type { NowcastProcess, PostgresProcesses } from './processes.ts';
+import type { CommitCutter } from './proxy.ts';
+
+export type Fault =
+  | 'kill server'
+  | 'kill writer backend'
+  | 'kill PostgreSQL'
+  | 'terminate writer backend'
+  | 'stop PostgreSQL'
+  | 'stop PostgreSQL under 10,000 events/s'
+  | 'restart server'
+  | 'cut the answer to a commit';
+
+/** These end a process by SIGKILL. */
+const kills: readonly Fault[] = ['kill server', 'kill writer backend', 'kill PostgreSQL'];
+
+export interface FaultRecord {
+  readonly fault: Fault;
+  readonly isKill: boolean;
+  /** The writer had a transaction open at that moment. */
+  readonly inTransaction: boolean;
+  readonly requestsInFlight: number;
+  /** From the database (or the server) being back to the next acknowledgement. */
+  readonly recoveryMs: number;
+  /** Largest memory of the server from the fault to the recovery. */
+  readonly peakBytes: number;
+}
+
+export interface Surroundings {
+  readonly server: NowcastProcess;
+  readonly postgres: PostgresProcesses;
+  readonly cutter: CommitCutter | undefined;
+  readonly load: Load;
+  readonly history: History;
+  readonly random: () => number;
+  /** How long a stop of PostgreSQL lasts, at least and at most. */
+  readonly stopMs: readonly [number, number];
+  readonly floodMs: number;
+}
+
+const recoveryLimitMs = 30_000;
+const freezeLimitMs = 2_000;
+/** A look at a frozen backend that holds a lock of PostgreSQL's own gets no answer. */
+const lookLimitMs = 300;
+
+export class Nemesis {
+  readonly #around: Surroundings;
+  readonly records: FaultRecord[] = [];
+  /** A flood goes on beyond the recovery that it is to disturb. */
+  #flood: Promise<void> | undefined;
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+  }
+
+  /** Waits a moment, strikes while requests are in flight, and resolves when events are acknowledged again. */
+  async strike(fault: Fault): Promise<void> {
+    const { history, random, server } = this.#around;
+    await sleep(200 + random() * 600);
+    while (history.inFlight === 0) await sleep(1);
+    server.takePeakBytes();
+    let inTransaction = false;
+    let requestsInFlight = 0;
+    const struck = (open: boolean) => {
+      inTransaction = open;
+      requestsInFlight = history.inFlight;
+      history.fault({ fault, in_transaction: open, requests_in_flight: requestsInFlight });
+    };
+    await this.#do(fault, struck);
+    const backAt = performance.now();
+    if (!(await history.nextAcknowledgement(recoveryLimitMs))) {
+      throw new Error(
+        `nothing was acknowledged for ${recoveryLimitMs} ms after "${fault}":\n${server.output}`,
+      );
+    }
+    const recoveryMs = Math.round(performance.now() - backAt);
+    await this.#flood;
+    history.fault({ recovered_from: fault, recovery_ms: recoveryMs });
+    const peakBytes = server.takePeakBytes();
+    const isKill = kills.includes(fault);
+    this.records.push({ fault, isKill, inTransaction, requestsInFlight, recoveryMs, peakBytes });
+  }
+
+  /** Resolves when what was struck is back. */
+  async #do(fault: Fault, struck: (inTransaction: boolean) => void): Promise<void> {
+    const { cutter, floodMs, load, postgres, random, server, stopMs } = this.#around;
+    switch (fault) {
+      case 'kill server': {
+        const frozen = await this.#freezeTransaction();
+        struck(frozen !== undefined);
+        await server.end('SIGKILL');
+        if (frozen !== undefined) postgres.signal('SIGCONT', [frozen]);
+        return await server.start();
+      }
+      case 'kill writer backend': {
+        const frozen = await this.#freezeTransaction();
+        struck(frozen !== undefined);
+        const pid = frozen ?? (await this.#writerPid(false));
+        if (pid !== undefined) postgres.signal('SIGKILL', [pid]);
+        return await postgres.isBack();
+      }
+      case 'kill PostgreSQL': {
+        const frozen = await this.#freezeTransaction();
+        const pids = postgres.pids();
+        struck(frozen !== undefined);
+        postgres.signal('SIGKILL', pids);
+        return await postgres.isBack();
+      }
+      case 'terminate writer backend':
+        struck((await this.#writerPid(true)) !== undefined);
+        await postgres.query(
+          `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'nowcast writer'`,
+        );
+        return;
+      case 'stop PostgreSQL': {
+        struck((await this.#writerPid(true)) !== undefined);
+        const pids = postgres.pids();
+        postgres.signal('SIGSTOP', pids);
+        await sleep(stopMs[0] + random() * (stopMs[1] - stopMs[0]));
+        postgres.signal('SIGCONT', pids);
+        return;
+      }
+      case 'stop PostgreSQL under 10,000 events/s': {
+        this.#flood = load.flood(10_000, floodMs + 4_000);
+        await sleep(2_000);
+        struck((await this.#writerPid(true)) !== undefined);
+        const pids = postgres.pids();
+        postgres.signal('SIGSTOP', pids);
+        await sleep(floodMs);
+        postgres.signal('SIGCONT', pids);
+        return;
+      }
+      case 'restart server':
+        struck((await this.#writerPid(true)) !== undefined);
+        await server.end('SIGTERM');
+        return await server.start();
+      case 'cut the answer to a commit':
+        await cutter!.cutNextCommit();
+        struck(true);
+    }
+  }
+
+  /**
+   * Stops the writer's backend in the middle of a transaction, so that what follows hits one for certain.
+   * Undefined when none was met in time.
+   */
+  async #freezeTransaction(): Promise<number | undefined> {
+    const { postgres } = this.#around;
+    const endMs = performance.now() + freezeLimitMs;
+    while (performance.now() < endMs) {
+      const pid = await this.#writerPid(true);
+      if (pid === undefined) continue;
+      postgres.signal('SIGSTOP', [pid]);
+      const looked = await postgres
+        .query<{ open: boolean }>(
+          `select state = 'active' and backend_xid is not null as open from pg_stat_activity where pid = ${pid}`,
+          lookLimitMs,
+        )
+        .catch(() => undefined);
+      if (looked === undefined || looked[0]?.open === true) return pid;
+      postgres.signal('SIGCONT', [pid]);
+    }
+    return undefined;
+  }
+
+  async #writerPid(active: boolean): Promise<number | undefined> {
+    const rows = await this.#around.postgres
+      .query<{ pid: number }>(
+        `select pid from pg_stat_activity
+         where application_name = 'nowcast writer' ${active ? `and state = 'active'` : ''}`,
+        1_000,
+      )
+      .catch(() => []);
+    return rows[0]?.pid;
+  }
+}
+
+/** Mulberry32: the same seed strikes the same way. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,261 @@
+import type { Browser, Page, WebSocketRoute } from 'playwright-core';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expectAccessible } from './support/axe.ts';
+import { forBrowsers, launchBrowser, openPage } from './support/browser.ts';
+import {
+  ago,
+  event,
+  events,
+  eventually,
+  live,
+  openLive,
+  panel,
+  panelState,
+  tileValue,
+} from './support/live.ts';
+import { TestServer } from './support/server.ts';
+
+forBrowsers();
+
+let server: TestServer;
+let browser: Browser;
+
+beforeAll(async () => {
+  [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
+  await server.post(
+    ...events(60, (index) => ({
+      timestamp: ago(index / 2),
+      cost_usd: 0.01,
+      quality_score: 0.8,
+      input_tokens: 9,
+    })),
+  );
+});
+
+// A test that fails while its server is down must not take the others with it.
+beforeEach(() => server.up());
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+/** Every panel of a page whose events carry everything. */
+const charts = ['Requests', 'Latency', 'Error rate', 'Confidence', 'Quality', 'Tokens', 'Cost'];
+const tiles = ['Requests', 'Latency p95', 'Error rate', 'Confidence', 'Quality', 'Tokens', 'Cost'].map(
+  (name) => `tile ${name}`,
+);
+const fromMetrics = [...charts, ...tiles, 'Model versions'];
+const allPanels = [...fromMetrics, 'Open alerts', 'Live tail'];
+/** Those that are there before it is known what the events carry. */
+const firstPanels = ['Requests', 'Latency', 'Error rate', 'Confidence', 'tile Requests', 'Model versions'];
+
+const metrics = '**/rest/v1/rpc/metrics*';
+const alerts = '**/rest/v1/system_alerts*';
+const logs = '**/rest/v1/inference_logs*';
+
+async function showTail(page: Page): Promise<void> {
+  await panel(page, 'Live tail').scrollIntoViewIfNeeded();
+}
+
+test('a server that restarts under the open page: the page says so, comes back by itself and has what was missed', async () => {
+  const { page, requests, errors, close } = await openLive(browser, server);
+  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  const before = await tileValue(page, 'Requests');
+  const pageLoads = requests.filter((url) => url === `${server.url}/`).length;
+
+  await server.down();
+  await page.getByRole('heading', { name: 'Cannot tell: the connection to Nowcast is lost.' }).waitFor();
+  await page.getByText('Last known: Yes, it is working.').waitFor();
+  await page.locator('[data-connection="reconnecting"]').waitFor();
+  for (const title of allPanels) await panelState(page, title, 'disconnected');
+  await panel(page, 'Requests')
+    .getByText(/As of \d\d:\d\d:\d\d$/)
+    .waitFor();
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    for (const part of [
+      'section[data-level]',
+      '[data-panel="Requests"]',
+      '[data-panel="tile Latency p95"]',
+    ]) {
+      await expectAccessible(page, `disconnected page, ${colorScheme}`, part);
+    }
+  }
+
+  await server.up();
+  // Before the page is back, as other machines would.
+  await server.post(...events(7, () => ({ prediction_class: 'meanwhile' })));
+  await live(page);
+  await eventually(() => tileValue(page, 'Requests')).toBe(before + 7);
+  for (const title of [...fromMetrics, 'Live tail']) await panelState(page, title, 'live');
+  await panelState(page, 'Open alerts', 'empty');
+  await panel(page, 'Live tail').locator('li', { hasText: 'meanwhile' }).first().waitFor();
+  // And it listens again.
+  await server.post(event({ prediction_class: 'afterwards' }));
+  await eventually(() => tileValue(page, 'Requests')).toBe(before + 8);
+  await panel(page, 'Live tail').locator('li', { hasText: 'afterwards' }).waitFor();
+  expect(requests.filter((url) => url === `${server.url}/`).length).toBe(pageLoads);
+  expect(errors).toEqual([]);
+  await close();
+});
+
+test('while figures, alerts or events load, their panels say so', async () => {
+  const { page, close } = await openPage(browser, server.url, {
+    before: async (page) => {
+      // Never answered.
+      for (const url of [metrics, alerts, logs]) await page.route(url, () => undefined);
+    },
+  });
+  await page.getByRole('heading', { name: 'Looking …' }).waitFor();
+  for (const title of [...firstPanels, 'Open alerts']) await panelState(page, title, 'loading');
+  await showTail(page);
+  await panelState(page, 'Live tail', 'loading');
+  await close();
+});
+
+test('alerts that hang do not hold up the figures', async () => {
+  const { page, close } = await openPage(browser, server.url, {
+    before: (page) => page.route(alerts, () => undefined),
+  });
+  await live(page);
+  await panelState(page, 'Requests', 'live');
+  await panelState(page, 'Open alerts', 'loading');
+  await close();
+});
+
+test('figures that cannot be loaded are an error with its reason, and come by themselves when they can', async () => {
+  const { page, close } = await openPage(browser, server.url, {
+    before: (page) =>
+      page.route(metrics, (route) => route.fulfill({ status: 500, json: { message: 'statement timeout' } })),
+  });
+  await page.getByRole('heading', { name: 'Cannot tell: the figures could not be loaded.' }).waitFor();
+  for (const title of firstPanels) await panelState(page, title, 'error');
+  await panel(page, 'Latency').getByText('Could not load: statement timeout').waitFor();
+  await expectAccessible(page, 'page with errors');
+  const again = page.waitForRequest(metrics);
+  await panel(page, 'Latency').getByRole('button', { name: 'Try now' }).click();
+  await again;
+  await page.unroute(metrics);
+  for (const title of fromMetrics) await panelState(page, title, 'live');
+  await close();
+});
+
+test('alerts that cannot be loaded are an error of their own, and no good news', async () => {
+  const { page, close } = await openPage(browser, server.url, {
+    before: (page) =>
+      page.route(alerts, (route) => route.fulfill({ status: 503, json: { message: 'busy' } })),
+  });
+  await panelState(page, 'Open alerts', 'error');
+  await panelState(page, 'Requests', 'live');
+  await page.getByText('The open alerts could not be loaded.').waitFor();
+  await page.unroute(alerts);
+  await panelState(page, 'Open alerts', 'empty');
+  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  await close();
+});
+
+test('a longer range that cannot be loaded is an error, and repairs itself', async () => {
+  const { page, close } = await openLive(browser, server);
+  await panelState(page, 'Requests', 'live');
+  await page.route(metrics, (route) => route.abort());
+  await page.keyboard.press('2');
+  await panelState(page, 'Requests', 'error');
+  await panel(page, 'Requests').getByText('The server does not answer.').waitFor();
+  await page.unroute(metrics);
+  await panelState(page, 'Requests', 'live');
+  await close();
+});
+
+test('the tail shows what went wrong with it, and an empty tail says that it is empty', async () => {
+  const { page, close } = await openLive(browser, server, {
+    before: (page) =>
+      page.route(logs, (route) =>
+        route.request().url().includes('limit=1') && !route.request().url().includes('limit=1&')
+          ? route.continue()
+          : route.request().url().includes('select=timestamp')
+            ? route.continue()
+            : route.fulfill({ status: 500, json: { message: 'no rows today' } }),
+      ),
+  });
+  await showTail(page);
+  await panelState(page, 'Live tail', 'error');
+  await page.unroute(logs);
+  await page.goto(`${server.url}/?model=nobody`);
+  await live(page);
+  await panelState(page, 'Live tail', 'empty');
+  for (const title of ['Open alerts']) await panelState(page, title, 'empty');
+  await close();
+});
+
+test('a window without an event is empty, not broken', async () => {
+  const { page, close } = await openLive(browser, server, {
+    before: (page) => page.route(metrics, (route) => route.fulfill({ json: [] })),
+  });
+  for (const title of ['Requests', 'Latency', 'Error rate', 'Model versions', 'tile Requests'])
+    await panelState(page, title, 'empty');
+  await close();
+});
+
+test('after a silent break of the line everything is stale until it has been loaded anew', async () => {
+  let sockets: WebSocketRoute[] = [];
+  const { page, close } = await openLive(browser, server, {
+    before: (page) =>
+      page.routeWebSocket(/realtime/, (socket) => {
+        socket.connectToServer();
+        sockets.push(socket);
+      }),
+  });
+  await showTail(page);
+  await panelState(page, 'Live tail', 'live');
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  for (const url of [metrics, alerts, logs])
+    await page.route(url, (route) => held.then(() => route.continue()));
+  const broken = sockets;
+  sockets = [];
+  for (const socket of broken) await socket.close({ code: 1012 });
+  for (const title of allPanels) await panelState(page, title, 'stale');
+  await panel(page, 'Requests').getByText('Catching up').waitFor();
+  answer();
+  for (const title of fromMetrics) await panelState(page, title, 'live');
+  await live(page);
+  await close();
+});
+
+test('a socket that died in a sleep is found out and replaced', async () => {
+  let dead = false;
+  let opened = 0;
+  const { page, close } = await openLive(browser, server, {
+    before: (page) =>
+      page.routeWebSocket(/realtime/, (socket) => {
+        const upstream = socket.connectToServer();
+        const mine = ++opened;
+        // As when the other side is gone without a goodbye: nothing arrives any more.
+        socket.onMessage((message) => (dead && mine === 1 ? undefined : upstream.send(message)));
+        upstream.onMessage((message) => (dead && mine === 1 ? undefined : socket.send(message)));
+      }),
+  });
+  await panelState(page, 'Requests', 'live');
+  const before = await tileValue(page, 'Requests');
+  dead = true;
+  await server.post(event());
+  await page.evaluate(() => document.dispatchEvent(new Event('resume')));
+  await page.locator('[data-connection="doubtful"]').waitFor();
+  await eventually(() => tileValue(page, 'Requests')).toBe(before + 1);
+  await live(page);
+  expect(opened).toBe(2);
+  await close();
+});
+
+test('without a network the page says that this device is offline', async () => {
+  const { page, context, close } = await openLive(browser, server);
+  await context.setOffline(true);
+  await page.getByRole('heading', { name: 'Cannot tell: this device is offline.' }).waitFor();
+  await context.setOffline(false);
+  await live(page);
+  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  await close();
+});

@@ -1,0 +1,64 @@
+import type { Browser, Page } from 'playwright-core';
+import { expect } from 'vitest';
+import { openPage, type WatchedPage } from './browser.ts';
+import type { Event, TestServer } from './server.ts';
+
+type Options = Parameters<typeof openPage>[2] & { path?: string };
+
+/** Waits until what is asked for is so. */
+export function eventually<T>(ask: () => T | Promise<T>) {
+  return expect.poll(ask, { timeout: 15_000, interval: 25 });
+}
+
+/** The product's page, opened and live. */
+export async function openLive(
+  browser: Browser,
+  server: TestServer,
+  options: Options = {},
+): Promise<WatchedPage> {
+  const { path = '/', ...others } = options;
+  const opened = await openPage(browser, server.url + path, others);
+  await live(opened.page);
+  return opened;
+}
+
+export async function live(page: Page): Promise<void> {
+  await page.locator('[data-connection="live"]').waitFor();
+}
+
+export function panel(page: Page, title: string) {
+  return page.locator(`[data-panel="${title}"]`);
+}
+
+/** The value on a tile, as a number. */
+export async function tileValue(page: Page, label: string): Promise<number> {
+  const text = await panel(page, `tile ${label}`).locator('output').textContent();
+  return Number((text ?? '').replaceAll(',', ''));
+}
+
+export async function panelState(page: Page, title: string, state: string): Promise<void> {
+  await page.locator(`[data-panel="${title}"][data-state="${state}"]`).waitFor();
+}
+
+/** An ordinary event, now. */
+export function event(differences: Partial<Event> = {}): Event {
+  return { model_version: 'ocr-v1', inference_time_ms: 100, confidence_score: 0.95, ...differences };
+}
+
+export function events(count: number, differences: (index: number) => Partial<Event> = () => ({})): Event[] {
+  return Array.from({ length: count }, (_, index) => event(differences(index)));
+}
+
+/** Minutes ago, as an event's timestamp. */
+export function ago(minutes: number): string {
+  return new Date(Date.now() - minutes * 60_000).toISOString();
+}
+
+/** Nothing but what is on the screen may be wider than it. */
+export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const [content, screen] = await page.evaluate(() => [
+    document.documentElement.scrollWidth,
+    window.innerWidth,
+  ]);
+  expect(content).toBeLessThanOrEqual(screen!);
+}

@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest';
+import type { Alert } from '../src/data/alerts.ts';
+import type { Connection, Phase } from '../src/data/connection.ts';
+import { type Evidence, judge } from '../src/data/verdict.ts';
+import { bucket, minute } from './support/bucket.ts';
+
+const now = Date.UTC(2026, 5, 1, 3, 30, 20);
+const thisMinute = now - 20_000;
+
+const connection = (phase: Phase): Connection => ({ phase, currentUntil: now, everLive: true });
+
+function evidence(differences: Partial<Evidence> = {}): Evidence {
+  return {
+    now,
+    connection: connection('live'),
+    failures: {},
+    minutes: [bucket({ start: thisMinute - minute }), bucket({ start: thisMinute })],
+    alerts: [],
+    newestEventAt: now - 500,
+    ...differences,
+  };
+}
+
+const alert = (differences: Partial<Alert> = {}): Alert => ({
+  id: 1,
+  at: now - 3 * minute,
+  severity: 'warning',
+  type: 'high_latency',
+  message: 'Inference latency spike: 9000ms (avg: 100ms)',
+  model: 'v1',
+  acknowledged: false,
+  firing: true,
+  ...differences,
+});
+
+test('traffic without errors and alerts is working, and says what that is based on', () => {
+  const { level, sentence, reasons } = judge(evidence());
+  expect([level, sentence]).toEqual(['good', 'Yes, it is working.']);
+  expect(reasons[0]!.text).toBe(
+    '1 model version answered 200 requests in the last 5 minutes, 0 % with an error. No open alert.',
+  );
+});
+
+test('before the first event it waits; silence for five minutes is said with its length', () => {
+  expect(judge(evidence({ newestEventAt: null, minutes: [] })).level).toBe('waiting');
+  expect(judge(evidence({ newestEventAt: now - 4 * minute })).level).toBe('good');
+  const silent = judge(evidence({ newestEventAt: now - 12 * minute, minutes: [] }));
+  expect(silent).toMatchObject({ level: 'warning', sentence: 'Nothing is coming in.' });
+  expect(silent.reasons[0]).toMatchObject({ text: 'No event for 12 min.', since: now - 12 * minute });
+});
+
+test('a model that fails is named with its rate and since when', () => {
+  const minutes = [
+    ...[5, 4].map((ago) => bucket({ start: thisMinute - ago * minute, model: 'v2' })),
+    ...[3, 2, 1].map((ago) => bucket({ start: thisMinute - ago * minute, model: 'v2', errors: 30 })),
+    // Too few yet to end the run.
+    bucket({ start: thisMinute, model: 'v2', requests: 3 }),
+    bucket({ start: thisMinute, model: 'v1' }),
+  ];
+  const { level, reasons } = judge(evidence({ minutes }));
+  expect(level).toBe('bad');
+  expect(reasons).toHaveLength(1);
+  expect(reasons[0]).toMatchObject({ model: 'v2', since: thisMinute - 3 * minute });
+  expect(reasons[0]!.text).toBe('22.3 % of the requests to v2 failed in the last 5 minutes (90 of 403).');
+});
+
+test('a few failures of a few requests are no verdict', () => {
+  const minutes = [bucket({ start: thisMinute, requests: 19, errors: 19 })];
+  expect(judge(evidence({ minutes })).level).toBe('good');
+});
+
+test('open alerts are reasons, critical ones first and worse', () => {
+  expect(judge(evidence({ alerts: [alert()] }))).toMatchObject({
+    level: 'warning',
+    sentence: 'It works, but not as it should.',
+  });
+  const critical = alert({ id: 2, severity: 'critical', message: 'down' });
+  const verdict = judge(evidence({ alerts: [alert(), critical] }));
+  expect(verdict.level).toBe('bad');
+  expect(verdict.reasons.map(({ text }) => text)).toEqual(['down', alert().message]);
+});
+
+test('a page that is cut off never says that all is well, only what it knew last', () => {
+  for (const phase of ['reconnecting', 'offline'] as const) {
+    const { level, reasons } = judge(evidence({ connection: connection(phase) }));
+    expect(level).toBe('unknown');
+    expect(reasons[0]!.text).toBe('Last known: Yes, it is working.');
+  }
+});
+
+test('figures or alerts that could not be loaded are no good news', () => {
+  const error = Object.assign(new Error('no'), { status: 500 }) as never;
+  expect(judge(evidence({ newestEventAt: undefined, failures: { metrics: error } })).level).toBe('unknown');
+  expect(judge(evidence({ alerts: undefined, failures: { alerts: error } })).level).toBe('warning');
+});
