@@ -34,9 +34,10 @@ export function failureOf(error: unknown): Failure {
     return { kind: 'connection', message };
   if (errorClass === '40') return { kind: 'retry', message };
   if (code === '42P01') return { kind: 'noPartition', message };
-  // Lock timeout. The wait for another's row in a unique index is told by its context alone.
+  // Lock timeout. The wait for another's row in a unique index is told by its context alone, which names the
+  // index, or in older versions the table.
   if (code === '55P03') {
-    return { kind: error.where?.includes('"batches"') === true ? 'heldBatch' : 'locked', message };
+    return { kind: error.where?.includes('"batches') === true ? 'heldBatch' : 'locked', message };
   }
   // 53 insufficient resources (disk full), 58 system error, XX internal error, 25006 read-only after a failover,
   // 57014 cancelled, 54 limits of the server.
