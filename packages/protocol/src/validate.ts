@@ -52,7 +52,7 @@ export function validateEvent(input: unknown, limits: ValidationLimits): Validat
   if (event.model_version === '') return { error: missing('model_version', raw) };
   if (Number.isNaN(event.inference_time_ms)) return { error: missing('inference_time_ms', raw) };
 
-  const metadata = raw['metadata'];
+  const metadata = raw.metadata;
   if (unknown !== undefined || (metadata !== null && metadata !== undefined)) {
     const kept: Record<string, unknown> = { ...(metadata as Record<string, unknown> | null | undefined) };
     // A field that the caller set in metadata itself wins: nothing given is overwritten.
@@ -183,7 +183,6 @@ function assignMetadata(
 
 const textRule = 'must be valid Unicode without NUL characters (PostgreSQL cannot store them)';
 // A quick look before the exact one: NUL, or any surrogate.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: NUL is what is looked for
 const unfitText = /[\0\ud800-\udfff]/;
 const unfitEscape = /\\u(?:0000|d[89a-f])/i;
 

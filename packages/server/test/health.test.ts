@@ -24,20 +24,31 @@ describe('/health', () => {
   test('waits for the first event, then knows its age, and is degraded when nothing came for five minutes', async () => {
     expect(await server.get('/health')).toMatchObject({
       status: 200,
-      body: { status: 'healthy', database: 'connected', last_event_age_seconds: null, message: 'waiting for the first event' },
+      body: {
+        status: 'healthy',
+        database: 'connected',
+        last_event_age_seconds: null,
+        message: 'waiting for the first event',
+      },
     });
     await server.post('/telemetry/inference', event());
     // The answer is kept for a second, for probes that come often.
-    await expect.poll(() => server.get('/health'), { timeout: 3_000 }).toMatchObject({
-      body: { status: 'healthy', last_event_age_seconds: expect.any(Number) },
-    });
+    await expect
+      .poll(() => server.get('/health'), { timeout: 3_000 })
+      .toMatchObject({
+        body: { status: 'healthy', last_event_age_seconds: expect.any(Number) },
+      });
     await pool.query(`update nowcast.feed set created_at = now() - interval '6 minutes'`);
-    await expect.poll(() => server.get('/health'), { timeout: 3_000 }).toMatchObject({
-      status: 200,
-      body: { status: 'degraded', message: expect.stringMatching(/^no event received for 36\d s$/) },
-    });
+    await expect
+      .poll(() => server.get('/health'), { timeout: 3_000 })
+      .toMatchObject({
+        status: 200,
+        body: { status: 'degraded', message: expect.stringMatching(/^no event received for 36\d s$/) },
+      });
     await server.post('/telemetry/inference', event());
-    await expect.poll(() => server.get('/health'), { timeout: 3_000 }).toMatchObject({ body: { status: 'healthy' } });
+    await expect
+      .poll(() => server.get('/health'), { timeout: 3_000 })
+      .toMatchObject({ body: { status: 'healthy' } });
   });
 });
 

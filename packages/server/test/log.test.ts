@@ -8,6 +8,10 @@ test('the log keeps the words of an error and nothing that hangs on it', () => {
     client: { secretKey: 12345, password: 'hidden' },
   });
   const described = describeError(new Error('outer', { cause: error }));
-  expect(described).toMatchObject({ type: 'Error', message: 'outer', cause: { message: 'boom', code: '57P01' } });
+  expect(described).toMatchObject({
+    type: 'Error',
+    message: 'outer',
+    cause: { message: 'boom', code: '57P01' },
+  });
   expect(JSON.stringify(described)).not.toMatch(/12345|hidden/);
 });

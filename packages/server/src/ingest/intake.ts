@@ -59,6 +59,7 @@ export class Intake {
    * @throws HttpError when the event breaks a rule; otherwise as `take`
    */
   async takeOne(input: unknown): Promise<readonly string[] | undefined> {
+    this.#writer.assertRoomFor(0);
     while (!this.#ids.has(1)) await this.#ids.reserve(1);
     const validation = validateEvent(input, this.#limits());
     if (validation.error !== undefined) {
