@@ -225,12 +225,14 @@ async function registerDashboard(app: FastifyInstance): Promise<void> {
   if (!existsSync(`${dashboardRoot}index.html`)) return;
   await app.register(fastifyStatic, {
     root: dashboardRoot,
-    cacheControl: true,
-    maxAge: '1y',
-    immutable: true,
+    // The build leaves .br and .gz beside each file.
+    preCompressed: true,
+    // Said below: the library's own header would win over it.
+    cacheControl: false,
     setHeaders: (response, path) => {
       // Names of assets carry their content's hash; the page that names them does not.
-      if (path.endsWith('.html')) response.setHeader('cache-control', 'no-cache');
+      const isHashed = path.includes('/assets/');
+      response.setHeader('cache-control', isHashed ? 'public, max-age=31536000, immutable' : 'no-cache');
     },
   });
   // Each view of the page has a URL of its own.

@@ -70,3 +70,12 @@ describe('/metrics', () => {
 test('/ready answers once events can be taken', async () => {
   expect(await server.get('/ready')).toEqual({ status: 200, body: { ready: true } });
 });
+
+test('the page is asked for again each time and its assets never, compressed where the browser can', async () => {
+  const page = await fetch(`${server.url}/`, { headers: { 'accept-encoding': 'br' } });
+  expect(page.headers.get('cache-control')).toBe('no-cache');
+  const asset = /\/assets\/[^"]+\.js/.exec(await page.text())![0];
+  const { headers } = await fetch(`${server.url}${asset}`, { headers: { 'accept-encoding': 'br' } });
+  expect(headers.get('cache-control')).toContain('immutable');
+  expect(headers.get('content-encoding')).toBe('br');
+});

@@ -28,7 +28,6 @@ const latencyOf: Record<
   p50: { label: 'p50', read: (row) => row.p50Ms },
   p95: { label: 'p95', read: (row) => row.p95Ms },
   p99: { label: 'p99', read: (row) => row.p99Ms },
-  mean: { label: 'mean', read: (row) => row.avgLatencyMs },
   '5m': { label: 'mean of 5 minutes', read: (row) => row.rolling?.fiveMinuteMs ?? null },
   '1h': { label: 'mean of 1 hour', read: (row) => row.rolling?.hourMs ?? null },
 };

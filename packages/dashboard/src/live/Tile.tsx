@@ -12,19 +12,19 @@ export interface TileProps {
   /** Rolling averages and the like, each with its own window. */
   readonly lines: readonly string[];
   readonly trend: readonly (number | null)[];
-  readonly state: PanelState['kind'];
+  readonly state: PanelState;
 }
 
 const colours = { warning: 'text-warning', bad: 'text-bad' };
 
 /** One figure with its unit and window. */
 export function Tile({ label, window, value, level, about, lines, trend, state }: TileProps) {
-  const waiting = state === 'loading' || (state !== 'live' && state !== 'empty' && trend.length === 0);
-  const old = state === 'stale' || state === 'disconnected' || state === 'error';
+  const nothing = state.kind === 'loading' || (state.kind === 'error' && !state.older);
+  const old = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
   return (
     <div
       data-panel={`tile ${label}`}
-      data-state={state}
+      data-state={state.kind}
       className={`relative min-w-0 overflow-hidden rounded-panel border px-4 pt-3 pb-9 ${old ? 'border-line-strong border-dashed bg-canvas' : 'border-line bg-surface'}`}
     >
       <dt>
@@ -35,21 +35,21 @@ export function Tile({ label, window, value, level, about, lines, trend, state }
         <output
           className={`figure mt-1 block font-semibold text-figure tracking-tight ${level ? colours[level] : ''}`}
         >
-          {waiting ? '–' : value}
+          {nothing ? '–' : value}
         </output>
         {about !== undefined && (
           <span title={about} className="block truncate text-caption text-muted">
             {about}
           </span>
         )}
-        {lines.map((line) => (
+        {(nothing ? [] : lines).map((line) => (
           <span key={line} className="figure block text-caption text-muted">
             {line}
           </span>
         ))}
         {old && <span className="sr-only">not up to date</span>}
       </dd>
-      <Sparkline values={trend} />
+      <Sparkline values={nothing ? [] : trend} />
     </div>
   );
 }

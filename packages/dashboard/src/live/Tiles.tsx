@@ -47,7 +47,7 @@ export function Tiles({ range, model }: TilesProps) {
       className="grid grid-cols-2 gap-3 sm:grid-cols-[repeat(auto-fit,minmax(10.5rem,1fr))]"
     >
       {figures.map((figure) => (
-        <Tile key={figure.label} {...figure} state={state.kind} />
+        <Tile key={figure.label} {...figure} state={state} />
       ))}
     </dl>
   );

@@ -3,7 +3,7 @@ import { defaultRange, type Range, type RangeId, rangeById } from '../data/range
 
 /** What of the Live page stands in its URL. */
 
-export type LatencyMeasure = 'p50' | 'p95' | 'p99' | 'mean' | '5m' | '1h' | 'all';
+export type LatencyMeasure = 'p50' | 'p95' | 'p99' | '5m' | '1h' | 'all';
 export type ErrorMeasure = 'each' | '5m' | '1h';
 
 export interface LiveView {
@@ -27,7 +27,6 @@ const latencyMeasures: readonly string[] = [
   'p50',
   'p95',
   'p99',
-  'mean',
   '5m',
   '1h',
   'all',

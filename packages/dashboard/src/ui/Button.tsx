@@ -5,7 +5,7 @@ export interface ButtonProps extends ButtonHTMLAttributes<HTMLButtonElement> {
 }
 
 const kinds = {
-  plain: 'border border-line bg-surface hover:bg-raised',
+  plain: 'border border-line bg-surface text-text hover:bg-raised',
   quiet: 'text-muted hover:bg-raised hover:text-text',
   primary: 'bg-text text-canvas hover:opacity-90',
 };

@@ -32,6 +32,7 @@ export function Panel(props: PanelProps) {
   } = props;
   const id = useId();
   const old = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
+  const nothing = state.kind === 'error' && !state.older;
   return (
     <section
       aria-labelledby={id}
@@ -53,11 +54,11 @@ export function Panel(props: PanelProps) {
         {state.kind === 'empty' && <Note>{empty ?? 'Nothing in this window.'}</Note>}
         {state.kind === 'error' && (
           <div className="flex flex-wrap items-center gap-3 px-4 pb-3 text-bad text-small">
-            <span>Could not load: {state.message} Trying again.</span>
+            <span>Could not load: {sentence(state.message)} Trying again.</span>
             {onRetry !== undefined && <Button onClick={onRetry}>Try now</Button>}
           </div>
         )}
-        {(state.kind === 'live' || old) && children}
+        {(state.kind === 'live' || (old && !nothing)) && children}
       </div>
     </section>
   );
@@ -79,6 +80,10 @@ function noteOf(state: PanelState): string | undefined {
   if (state.kind === 'stale') return 'Catching up';
   if (state.kind !== 'disconnected') return undefined;
   return state.asOf === undefined ? 'Disconnected' : `As of ${timeWithSeconds(state.asOf)}`;
+}
+
+function sentence(text: string): string {
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }
 
 function Note({ children }: { children: ReactNode }) {

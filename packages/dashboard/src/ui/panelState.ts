@@ -9,7 +9,8 @@ export type PanelState =
   /** Connected again or awake again; what was missed is being loaded. */
   | { readonly kind: 'stale'; readonly asOf: number | undefined }
   | { readonly kind: 'disconnected'; readonly asOf: number | undefined }
-  | { readonly kind: 'error'; readonly message: string };
+  /** `older`: what was loaded before is still there. */
+  | { readonly kind: 'error'; readonly message: string; readonly older: boolean };
 
 export interface PanelFacts {
   readonly connection: Connection;
@@ -22,7 +23,7 @@ export function panelState({ connection, loaded, failure, empty }: PanelFacts): 
   const { phase, currentUntil } = connection;
   const gone = isCutOff(connection);
   if (gone && loaded) return { kind: 'disconnected', asOf: currentUntil };
-  if (failure !== undefined) return { kind: 'error', message: failure.message };
+  if (failure !== undefined) return { kind: 'error', message: failure.message, older: loaded };
   if (!loaded) return gone ? { kind: 'disconnected', asOf: undefined } : { kind: 'loading' };
   if (phase !== 'live') return { kind: 'stale', asOf: currentUntil };
   return { kind: empty ? 'empty' : 'live' };

@@ -11,7 +11,10 @@ import type { Series } from './points.ts';
 import { Swatch } from './Swatch.tsx';
 import type { TimeChartProps } from './TimeChart.tsx';
 
-const TimeChart = lazyPart(() => import('./TimeChart.tsx'));
+const loadChart = () => import('./TimeChart.tsx');
+/** Fetched as soon as the page has painted, while the figures are still on their way. */
+requestAnimationFrame(() => setTimeout(() => loadChart().catch(() => undefined)));
+const TimeChart = lazyPart(loadChart);
 
 export interface ChartPanelProps extends Omit<TimeChartProps, 'label'> {
   readonly title: string;

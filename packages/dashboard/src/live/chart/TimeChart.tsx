@@ -64,7 +64,7 @@ function TimeChart(props: TimeChartProps) {
           ticks={timeTicks(first, last) as number[]}
           tickFormatter={tick}
           height={24}
-          minTickGap={28}
+          minTickGap={12}
           tick={axisStyle}
           tickLine={false}
           axisLine={{ stroke: 'var(--line)' }}

@@ -27,6 +27,7 @@ export function TailPanel({ model, models, className = '' }: TailPanelProps) {
   const tailFeed = useMemo(() => new TailFeed(feed, model), [feed, model]);
   const tail = useCell(tailFeed.tail);
   const connection = useCell(feed.connection);
+  const failures = useCell(feed.failures);
   const [paused, setPaused] = useState(false);
   const [opened, setOpened] = useState<InferenceEvent>();
   const [ref, onScreen] = useOnScreen();
@@ -35,7 +36,8 @@ export function TailPanel({ model, models, className = '' }: TailPanelProps) {
     useCallback(() => setPaused((now) => !now), []),
   );
   // An opened event holds the tail: the row that was clicked stays where it was.
-  const running = onScreen && !paused && opened === undefined && connection.everLive;
+  const started = connection.everLive || failures.metrics !== undefined;
+  const running = onScreen && !paused && opened === undefined && started;
   useEffect(() => {
     if (!running) return;
     tailFeed.start();
