@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import cors from '@fastify/cors';
@@ -18,6 +18,7 @@ import { corsHeaders } from './deliver/rest/cors.ts';
 import { registerRest } from './deliver/rest/routes.ts';
 import { RowMemory } from './deliver/rowMemory.ts';
 import { registerHealth } from './health/health.ts';
+import { Ledger, senderName } from './health/ledger.ts';
 import { SelfMetrics } from './health/metrics.ts';
 import { Intake } from './ingest/intake.ts';
 import { quickPath } from './ingest/quickPath.ts';
@@ -27,6 +28,7 @@ import { Compactor } from './process/compactor.ts';
 import { loadEdges } from './process/histogram.ts';
 import { isLoopbackAddress, type Settings } from './settings.ts';
 import { StartupError } from './startupError.ts';
+import { announcement } from './store/group.ts';
 import { Housekeeping } from './store/housekeeping.ts';
 import { IdPool } from './store/idPool.ts';
 import { Partitions } from './store/partitions.ts';
@@ -118,20 +120,45 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
       partitions,
       edges,
       maxPendingBytes: settings.maxPendingBytes,
-      onCommitted: (token, rows) => {
+      onCommitted: (token, rows, seconds) => {
+        metrics.committed(seconds, rows.length);
         if (hub.subscriberCount('inference_logs') > 0) memory.keep(token, rows);
+      },
+      announce: async () => {
+        try {
+          await pool.query(announcement);
+        } catch (error) {
+          // Whoever follows the feed looks by itself every few seconds.
+          log.warn({ err: error }, 'waking the feed failed');
+        }
       },
     });
     closers.push(() => writer.close());
 
     // Ingest: the doors.
-    const intake = new Intake(writer, new IdPool(pool), partitions, settings.hotDays, (fate, events) =>
-      metrics.count(fate, events),
-    );
-    quick = quickPath({ intake, log, assertMayWrite: ({ headers }) => access.assertMayWrite(headers, 1) });
+    const ledger = new Ledger(pool, log, (fate, events) => metrics.count(fate, events));
+    closers.push(() => ledger.stop());
+    const intake = new Intake({
+      writer,
+      ids: new IdPool(pool),
+      partitions,
+      hotDays: settings.hotDays,
+      ledger,
+    });
+    const clientOf = ({ headers }: { headers: IncomingHttpHeaders }) =>
+      senderName(headers['x-nowcast-client']) ?? access.labelOf(keyOf(headers));
+    quick = quickPath({
+      intake,
+      log,
+      ledger,
+      clientOf,
+      assertMayWrite: ({ headers }) => access.assertMayWrite(headers, 1),
+    });
     registerIngest(app, {
       intake,
       log,
+      ledger,
+      clientOf,
       senderOf: ({ headers }) => access.senderOf(keyOf(headers)),
       charge: ({ headers }, events) => access.assertMayWrite(headers, events),
     });

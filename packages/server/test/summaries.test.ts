@@ -55,7 +55,7 @@ describe('summaries', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
         for (const { door, events } of steps) {
-          if (door === 'http') await pipeline.intake.take(events);
+          if (door === 'http') await pipeline.take(events);
           else if (door === 'sql') await insertByOtherDoor(events);
           else if (door === 'compact') await compactAll();
           else if (door === 'update') {
@@ -130,10 +130,33 @@ describe('quantiles', () => {
   });
 });
 
+test('the other door refuses rows that summaries cannot hold, alone or among good ones, new or updated', async () => {
+  const insert = (values: string) =>
+    pipeline.query(
+      `insert into inference_logs (model_version, inference_time_ms, confidence_score) values ${values}`,
+    );
+  for (const values of [
+    `('bad', -1, 0.5)`,
+    `('bad', 'NaN', 0.5)`,
+    `('good', 1, 0.5), ('bad', 1, 1.5)`,
+    `('', 1, null)`,
+  ]) {
+    await expect(insert(values)).rejects.toMatchObject({ code: '23514' });
+  }
+  await insert(`('kept', 1, null)`);
+  await expect(
+    pipeline.query(`update inference_logs set inference_time_ms = 'Infinity' where model_version = 'kept'`),
+  ).rejects.toMatchObject({ code: '23514', message: expect.stringContaining('inference_time_ms') });
+  const stored = await pipeline.query(
+    `select model_version from inference_logs where model_version in ('bad', 'good', '', 'kept')`,
+  );
+  expect(stored).toEqual([{ model_version: 'kept' }]);
+});
+
 describe('inference_metrics_hourly', () => {
   test('is current the moment a write is acknowledged, and has the columns of the article', async () => {
     const model = 'hourly';
-    await pipeline.intake.take([
+    await pipeline.take([
       event({ model_version: model, inference_time_ms: 100, confidence_score: 0.5 }),
       event({ model_version: model, inference_time_ms: 300, confidence_score: 0.7, is_error: true }),
     ]);
@@ -159,7 +182,7 @@ describe('inference_metrics_hourly', () => {
     });
     expect(rows[0]!.avg_confidence).toBeCloseTo(0.6, 12);
     await compactAll();
-    await pipeline.intake.take([event({ model_version: model, inference_time_ms: 800 })]);
+    await pipeline.take([event({ model_version: model, inference_time_ms: 800 })]);
     const [after] = await pipeline.query('select * from inference_metrics_hourly where model_version = $1', [
       model,
     ]);
@@ -180,7 +203,7 @@ describe('metrics()', () => {
         feature: index % 2 === 0 ? 'search' : 'chat',
       }),
     );
-    await pipeline.intake.take(events);
+    await pipeline.take(events);
     const since = new Date(start);
     const until = new Date(start + 3_600_000);
     for (const step of ['1 minute', '2 minutes', '5 minutes', '15 minutes', '1 hour']) {

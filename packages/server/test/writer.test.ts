@@ -2,7 +2,7 @@ import { CopyEncoder, type InferenceEvent, validateEvent } from '@nowcast/protoc
 import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { OverloadedError, RefusedRowsError, type StoredEvent } from '../src/store/request.ts';
+import { OverloadedError, RefusedRowsError, type Write } from '../src/store/request.ts';
 import { event } from './support/events.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
 import { CuttableProxy } from './support/proxy.ts';
@@ -31,7 +31,7 @@ async function mismatches(): Promise<unknown[]> {
 async function prepared(
   target: Pipeline,
   events: InferenceEvent[],
-): Promise<{ rows: StoredEvent[]; copyData: Uint8Array }> {
+): Promise<Pick<Write, 'rows' | 'copyData' | 'sender' | 'losses'>> {
   await target.ids.reserve(events.length);
   const nowMicros = Date.now() * 1000;
   const rows = events.map((input) => {
@@ -47,7 +47,7 @@ async function prepared(
   });
   const encoder = new CopyEncoder();
   for (const { id, event: valid } of rows) encoder.add(id, valid);
-  return { rows, copyData: encoder.take() };
+  return { rows, copyData: encoder.take(), sender: 'test', losses: [] };
 }
 
 describe('a stored text', () => {
@@ -64,7 +64,7 @@ describe('a stored text', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 20 }), async (pairs) => {
         const before = pipeline.committed.length;
-        await pipeline.intake.take(
+        await pipeline.take(
           pairs.map(([message, inner]) =>
             event({
               error_message: message,
@@ -92,7 +92,7 @@ describe('a stored text', () => {
 
   test('keeps microseconds and truncates what is finer, so that no event slips into the next day', async () => {
     const day = at(Date.now() - dayMs).slice(0, 10);
-    await pipeline.intake.take([event({ model_version: 'micros', timestamp: `${day}T23:59:59.9999999Z` })]);
+    await pipeline.take([event({ model_version: 'micros', timestamp: `${day}T23:59:59.9999999Z` })]);
     const [row] = await pipeline.query<{ text: string }>(
       `select timestamp::text as text from inference_logs where model_version = 'micros'`,
     );
@@ -104,9 +104,7 @@ describe('a stored text', () => {
 describe('the writer', () => {
   test('commits requests that wait together in one transaction, and tells the feed once', async () => {
     const before = pipeline.committed.length;
-    await Promise.all(
-      Array.from({ length: 50 }, () => pipeline.intake.take([event({ model_version: 'grouped' })])),
-    );
+    await Promise.all(Array.from({ length: 50 }, () => pipeline.take([event({ model_version: 'grouped' })])));
     const groups = pipeline.committed.slice(before);
     expect(groups.length).toBeLessThan(10);
     expect(await countOf('grouped')).toBe(50);
@@ -119,7 +117,7 @@ describe('the writer', () => {
 
   test('stores events of several days from one request together, each in its own day', async () => {
     const now = Date.now();
-    await pipeline.intake.take(
+    await pipeline.take(
       [0, 1, 2, 1, 0].map((ago) => event({ model_version: 'spanning', timestamp: at(now - ago * dayMs) })),
     );
     const rows = await pipeline.query<{ n: number }>(
@@ -138,9 +136,7 @@ describe('the writer', () => {
     );
     const outcomes = await Promise.allSettled(
       Array.from({ length: 40 }, (_, index) =>
-        pipeline.intake.take([
-          event({ model_version: index === 17 || index === 30 ? 'poison' : 'wholesome' }),
-        ]),
+        pipeline.take([event({ model_version: index === 17 || index === 30 ? 'poison' : 'wholesome' })]),
       ),
     );
     await pipeline.query('drop function refuse_poison() cascade');
@@ -216,17 +212,17 @@ describe('the writer', () => {
 
   test('makes the partition of a late day, also when it was dropped behind its back', async () => {
     const late = Date.now() - 20 * dayMs;
-    await pipeline.intake.take([event({ model_version: 'late', timestamp: at(late) })]);
+    await pipeline.take([event({ model_version: 'late', timestamp: at(late) })]);
     const day = at(late).slice(0, 10).replaceAll('-', '');
     await pipeline.query(`drop table nowcast.inference_logs_${day}`);
-    await pipeline.intake.take([event({ model_version: 'late', timestamp: at(late) })]);
+    await pipeline.take([event({ model_version: 'late', timestamp: at(late) })]);
     expect(await countOf('late')).toBe(1);
   });
 
   test('refuses more than its bound at once and takes again when there is room', async () => {
     const small = await startPipeline({ url: pipeline.url, maxPendingBytes: 20_000 });
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 100 }, () => small.intake.take([event({ model_version: 'bounded' })])),
+      Array.from({ length: 100 }, () => small.take([event({ model_version: 'bounded' })])),
     );
     const stored = outcomes.filter(({ status }) => status === 'fulfilled').length;
     expect(stored).toBeGreaterThan(5);
@@ -236,16 +232,14 @@ describe('the writer', () => {
     }
     expect(await countOf('bounded')).toBe(stored);
     expect(small.writer.pendingBytes).toBe(0);
-    await small.intake.take([event({ model_version: 'bounded' })]);
+    await small.take([event({ model_version: 'bounded' })]);
     await small.close();
   });
 
   test('answers everything it took before it closes', async () => {
     const closing = await startPipeline({ url: pipeline.url });
     await closing.ids.reserve(30);
-    const taken = Array.from({ length: 30 }, () =>
-      closing.intake.take([event({ model_version: 'closing' })]),
-    );
+    const taken = Array.from({ length: 30 }, () => closing.take([event({ model_version: 'closing' })]));
     await new Promise(setImmediate);
     const closed = closing.close();
     await Promise.all(taken);
@@ -260,7 +254,7 @@ describe('after an answer lost at commit', () => {
   beforeAll(async () => {
     proxy = await CuttableProxy.to(pipeline.url);
     behind = await startPipeline({ url: proxy.url });
-    await behind.intake.take([event({ model_version: 'warm' })]);
+    await behind.take([event({ model_version: 'warm' })]);
   });
   afterEach(() => {
     proxy.cutBefore = undefined;
@@ -273,7 +267,7 @@ describe('after an answer lost at commit', () => {
   test('a transaction that did commit is not written again', async () => {
     let cuts = 0;
     proxy.cutBefore = (data) => data.includes('COMMIT\0') && cuts++ === 0;
-    await behind.intake.take([event({ model_version: 'lost answer' })]);
+    await behind.take([event({ model_version: 'lost answer' })]);
     expect(cuts).toBeGreaterThan(0);
     expect(await countOf('lost answer')).toBe(1);
   });
@@ -283,7 +277,7 @@ describe('after an answer lost at commit', () => {
     const blocker = new pg.Client({ connectionString: pipeline.url });
     await blocker.connect();
     await blocker.query('begin; lock table nowcast.summary_partials in access exclusive mode');
-    const taken = behind.intake.take([event({ model_version: 'unfinished' })]);
+    const taken = behind.take([event({ model_version: 'unfinished' })]);
     await expect
       .poll(() =>
         pipeline.query(
@@ -302,23 +296,21 @@ describe('after an answer lost at commit', () => {
   test('requests are answered 503 after seconds while the database is away', async () => {
     proxy.refusing = true;
     behind.connection.drop();
-    const taken = Array.from({ length: 20 }, () =>
-      behind.intake.take([event({ model_version: 'impatient' })]),
-    );
+    const taken = Array.from({ length: 20 }, () => behind.take([event({ model_version: 'impatient' })]));
     const outcomes = await Promise.allSettled(taken);
     proxy.refusing = false;
     for (const outcome of outcomes) {
       expect(outcome.status === 'rejected' && outcome.reason).toBeInstanceOf(OverloadedError);
     }
     expect(behind.writer.pendingBytes).toBe(0);
-    await behind.intake.take([event({ model_version: 'impatient' })]);
+    await behind.take([event({ model_version: 'impatient' })]);
     expect(await countOf('impatient')).toBe(1);
   });
 
   test('requests wait for a database that comes back within seconds', async () => {
     proxy.refusing = true;
     behind.connection.drop();
-    const taken = behind.intake.take([event({ model_version: 'patient' })]);
+    const taken = behind.take([event({ model_version: 'patient' })]);
     await new Promise(setImmediate);
     proxy.refusing = false;
     await taken;

@@ -22,6 +22,8 @@ interface KnownKey {
   readonly scope: KeyScope;
   /** Names a caller for batch ids: they are scoped by key, and a key is never stored as it is. */
   readonly sender: string;
+  /** By which people know it. */
+  readonly label: string;
   readonly bucket: TokenBucket | undefined;
   /** Infinity for a key of the environment: nobody writes down when it was used. */
   touchedAtMs: number;
@@ -50,12 +52,15 @@ export class Access {
   constructor(settings: AccessSettings, log: Logger) {
     this.#settings = settings;
     this.#log = log;
-    this.#everybody = this.#known('service', '', Number.POSITIVE_INFINITY);
+    this.#everybody = this.#known('service', '', 'unnamed', Number.POSITIVE_INFINITY);
     const { ingestKey, anonKey, serviceKey } = settings;
     for (const [scope, key] of Object.entries({ ingest: ingestKey, anon: anonKey, service: serviceKey })) {
       if (key === undefined) continue;
       const hash = hashKey(key);
-      this.#fromEnvironment.set(hash, this.#known(scope as KeyScope, hash, Number.POSITIVE_INFINITY));
+      this.#fromEnvironment.set(
+        hash,
+        this.#known(scope as KeyScope, hash, `NOWCAST_${scope.toUpperCase()}_KEY`, Number.POSITIVE_INFINITY),
+      );
     }
   }
 
@@ -91,6 +96,11 @@ export class Access {
 
   senderOf(key: string | undefined): string {
     return this.#find(key)?.sender ?? '';
+  }
+
+  /** The name of the caller's key, for people. */
+  labelOf(key: string | undefined): string {
+    return this.#find(key)?.label ?? 'unnamed';
   }
 
   /**
@@ -168,7 +178,10 @@ export class Access {
     const wasOpen = this.open;
     this.#stored = new Map(
       // Known ones stay as they are: their bucket is as full as it was.
-      keys.map(({ hash, scope }) => [hash, this.#stored.get(hash) ?? this.#known(scope, hash, 0)]),
+      keys.map(({ hash, scope, label }) => [
+        hash,
+        this.#stored.get(hash) ?? this.#known(scope, hash, label, 0),
+      ]),
     );
     this.#everCreated = everCreated;
     if (wasOpen && !this.open && this.#reloadTimer !== undefined) {
@@ -176,11 +189,12 @@ export class Access {
     }
   }
 
-  #known(scope: KeyScope, hash: string, touchedAtMs: number): KnownKey {
+  #known(scope: KeyScope, hash: string, label: string, touchedAtMs: number): KnownKey {
     const { rateLimit } = this.#settings;
     return {
       scope,
       sender: hash.slice(0, 22),
+      label,
       bucket: rateLimit === undefined ? undefined : new TokenBucket(rateLimit),
       touchedAtMs,
     };

@@ -8,6 +8,8 @@ interface StoredKey {
   /** As `hashKey` writes it. */
   readonly hash: string;
   readonly scope: KeyScope;
+  /** By which people know it. */
+  readonly label: string;
 }
 
 /**
@@ -15,13 +17,13 @@ interface StoredKey {
  * server into one that is open to everybody.
  */
 export async function loadKeys(database: Database): Promise<{ keys: StoredKey[]; everCreated: boolean }> {
-  const { rows } = await database.query<{ hash: Buffer; scope: KeyScope; revoked: boolean }>(
-    'select hash, scope, revoked_at is not null as revoked from nowcast.keys',
+  const { rows } = await database.query<{ hash: Buffer; scope: KeyScope; label: string; revoked: boolean }>(
+    `select hash, scope, coalesce(nullif(name, ''), prefix) as label, revoked_at is not null as revoked from nowcast.keys`,
   );
   return {
     keys: rows
       .filter(({ revoked }) => !revoked)
-      .map((row) => ({ hash: row.hash.toString('base64url'), scope: row.scope })),
+      .map((row) => ({ hash: row.hash.toString('base64url'), scope: row.scope, label: row.label })),
     everCreated: rows.length > 0,
   };
 }

@@ -1,9 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { RealtimeHub } from '../deliver/realtime/hub.ts';
-
-/** What became of events at the doors; the sum is what was sent. */
-export type Fate = 'stored' | 'duplicate' | 'rejected' | 'refused';
+import type { Fate } from './ledger.ts';
 
 /** Seconds; a commit takes milliseconds on a good disk, and half a second is where people notice. */
 const commitBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -15,7 +13,14 @@ const groupBuckets = [1, 10, 50, 100, 500, 1_000, 5_000, 10_000];
  */
 export class SelfMetrics {
   readonly #registry = new Registry();
-  readonly #events = { stored: 0, duplicate: 0, rejected: 0, refused: 0 } satisfies Record<Fate, number>;
+  readonly #events: Record<Fate, number> = {
+    stored: 0,
+    sampled_out: 0,
+    duplicate: 0,
+    rejected: 0,
+    dropped: 0,
+    refused: 0,
+  };
   readonly #commitSeconds: Histogram;
   readonly #groupEvents: Histogram;
 
@@ -46,6 +51,7 @@ export class SelfMetrics {
   }
 
   committed(seconds: number, events: number): void {
+    this.#events.stored += events;
     this.#commitSeconds.observe(seconds);
     this.#groupEvents.observe(events);
   }

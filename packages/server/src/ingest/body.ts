@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import { senderName } from '../health/ledger.ts';
 import { describeKind, HttpError } from './httpError.ts';
 
 /** What a batch holds: its events, the lines of NDJSON that are no JSON, and the id that its sender gave it. */
@@ -9,9 +10,17 @@ export interface Batch {
   /** By index of the event: why its line could not be read. */
   readonly unreadable: ReadonlyMap<number, string>;
   readonly batchId: string | undefined;
+  /** The name that the sender gives itself. */
+  readonly client?: string | undefined;
+  /** What the sender reports to have dropped before, by reason. */
+  readonly dropped?: ReadonlyMap<string, number> | undefined;
+  /** What of this could not be understood; no event is lost over it. */
+  readonly warnings?: readonly string[];
 }
 
 const maxBatchIdLength = 200;
+const maxDropReasons = 50;
+const maxDropped = 1_000_000_000;
 
 const decompressors = {
   gzip: promisify(gunzip),
@@ -93,7 +102,7 @@ export function checkBatchId(value: unknown, field: string): string | undefined 
 function batchOf(body: unknown): Batch {
   if (Array.isArray(body)) return { events: body, unreadable: noneUnreadable, batchId: undefined };
   if (typeof body === 'object' && body !== null && 'events' in body) {
-    const { events, batch_id } = body as { events: unknown; batch_id?: unknown };
+    const { events, batch_id, client, dropped } = body as Record<string, unknown>;
     if (!Array.isArray(events)) {
       throw new HttpError(
         400,
@@ -102,7 +111,13 @@ function batchOf(body: unknown): Batch {
         'events',
       );
     }
-    return { events, unreadable: noneUnreadable, batchId: checkBatchId(batch_id, 'batch_id') };
+    return {
+      events,
+      unreadable: noneUnreadable,
+      batchId: checkBatchId(batch_id, 'batch_id'),
+      client: senderName(client),
+      ...droppedOf(dropped),
+    };
   }
   throw new HttpError(
     400,
@@ -110,6 +125,25 @@ function batchOf(body: unknown): Batch {
     `a batch must be a JSON array of events, an object with an array "events", or NDJSON, got ${describeKind(body)}`,
     'events',
   );
+}
+
+/** `{"reason": count}`; a report that breaks the rule is named in the warnings. */
+function droppedOf(given: unknown): Pick<Batch, 'dropped' | 'warnings'> {
+  if (given === undefined || given === null) return {};
+  const entries = typeof given === 'object' ? Object.entries(given) : [];
+  const dropped = new Map<string, number>();
+  for (const [reason, count] of entries) {
+    const name = senderName(reason);
+    if (name !== undefined && Number.isInteger(count) && count >= 0 && count <= maxDropped)
+      dropped.set(name, count);
+  }
+  if (dropped.size === entries.length && dropped.size <= maxDropReasons && !Array.isArray(given))
+    return { dropped };
+  return {
+    warnings: [
+      `dropped was not counted: it must be an object of up to ${maxDropReasons} reasons with whole numbers from 0 to ${maxDropped}, got ${describeKind(given)}`,
+    ],
+  };
 }
 
 const noneUnreadable: ReadonlyMap<number, string> = new Map();

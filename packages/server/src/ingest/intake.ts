@@ -1,8 +1,22 @@
-import { CopyEncoder, dayOf, type FieldError, type ValidationLimits, validateEvent } from '@nowcast/protocol';
-import type { Fate } from '../health/metrics.ts';
+import {
+  CopyEncoder,
+  dayOf,
+  eventFields,
+  type FieldError,
+  type ValidationLimits,
+  validateEvent,
+} from '@nowcast/protocol';
+import type { Ledger, Loss } from '../health/ledger.ts';
 import type { IdPool } from '../store/idPool.ts';
 import type { Partitions } from '../store/partitions.ts';
-import type { BatchId, StoredEvent, Write, WriteOutcome } from '../store/request.ts';
+import {
+  type BatchId,
+  RefusedRowsError,
+  type StoredEvent,
+  UnknownOutcomeError,
+  type Write,
+  type WriteOutcome,
+} from '../store/request.ts';
 import type { Writer } from '../store/writer.ts';
 import { HttpError } from './httpError.ts';
 
@@ -24,32 +38,40 @@ export interface IntakeResult {
   readonly outcome: WriteOutcome;
 }
 
+export interface IntakeOptions {
+  readonly writer: Writer;
+  readonly ids: IdPool;
+  readonly partitions: Partitions;
+  readonly hotDays: number;
+  /** Hears what became of events, beside what the writer counts with the rows. */
+  readonly ledger: Pick<Ledger, 'count' | 'countBatch'>;
+}
+
+/** What is known of a request beside its events. */
+export interface Envelope {
+  /** Who sent it, for the accounting of losses. */
+  readonly sender: string;
+  readonly batch?: BatchId | undefined;
+  /** What a repeat of the batch will be answered. */
+  readonly answer?: (accepted: number, rejected: readonly RejectedEvent[]) => unknown;
+  /** By index: events that could not even be read, and why. */
+  readonly unreadable?: ReadonlyMap<number, string>;
+  /** What the sender dropped before, by reason: counted once with the batch. */
+  readonly dropped?: ReadonlyMap<string, number>;
+}
+
 /** Turns what a door received into committed rows: validation, ids, COPY lines, the writer. */
 export class Intake {
-  readonly #writer: Writer;
-  readonly #ids: IdPool;
-  readonly #partitions: Partitions;
-  readonly #hotDays: number;
+  readonly #options: IntakeOptions;
   readonly #encoder = new CopyEncoder();
-  readonly #count: (fate: Fate, events: number) => void;
-  /** @param count hears what became of events */
-  constructor(
-    writer: Writer,
-    ids: IdPool,
-    partitions: Partitions,
-    hotDays: number,
-    count: (fate: Fate, events: number) => void = () => undefined,
-  ) {
-    this.#count = count;
-    this.#writer = writer;
-    this.#ids = ids;
-    this.#partitions = partitions;
-    this.#hotDays = hotDays;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
   }
 
   /** Throws OverloadedError when a body of this size could not be taken now. */
   assertRoomFor(bytes: number): void {
-    this.#writer.assertRoomFor(bytes);
+    this.#options.writer.assertRoomFor(bytes);
   }
 
   /**
@@ -58,42 +80,37 @@ export class Intake {
    *
    * @throws HttpError when the event breaks a rule; otherwise as `take`
    */
-  async takeOne(input: unknown): Promise<readonly string[] | undefined> {
-    this.#writer.assertRoomFor(0);
-    while (!this.#ids.has(1)) await this.#ids.reserve(1);
+  async takeOne(input: unknown, sender: string): Promise<readonly string[] | undefined> {
+    const { ids, partitions, ledger } = this.#options;
+    while (!ids.has(1)) await ids.reserve(1);
     const validation = validateEvent(input, this.#limits());
     if (validation.error !== undefined) {
-      this.#count('rejected', 1);
+      ledger.count(sender, 'rejected', rejectionReason(validation.error), 1);
       throw new HttpError(400, 'invalid_event', validation.error.message, validation.error.field);
     }
     const { event, warnings } = validation;
-    const id = this.#ids.take();
+    const id = ids.take();
     this.#encoder.clear();
     this.#encoder.add(id, event);
     const copyData = this.#encoder.take();
     const rows = [{ id, event }];
-    if (!this.#partitions.has(dayOf(event.timestampMicros))) await this.#ensurePartitions(rows);
-    await this.#write({ rows, copyData, batch: undefined, answer: undefined });
+    if (!partitions.has(dayOf(event.timestampMicros))) await this.#ensurePartitions(rows);
+    await this.#write({ rows, copyData, batch: undefined, answer: undefined, sender, losses: none });
     return warnings;
   }
 
   /**
    * Stores the good events and names the bad ones. Resolves when the good ones are committed.
    *
-   * @param answer what a repeat of the batch will be answered
-   * @param unreadable by index: events that could not even be read, and why
    * @throws OverloadedError nothing was stored
    * @throws RefusedRowsError PostgreSQL refused the rows
    */
-  async take(
-    inputs: readonly unknown[],
-    batch?: BatchId,
-    answer?: (accepted: number, rejected: readonly RejectedEvent[]) => unknown,
-    unreadable?: ReadonlyMap<number, string>,
-  ): Promise<IntakeResult> {
+  async take(inputs: readonly unknown[], envelope: Envelope): Promise<IntakeResult> {
+    const { ids } = this.#options;
+    const { sender, batch, unreadable } = envelope;
     const limits = this.#limits();
     // Others may take what was reserved before this one goes on.
-    while (!this.#ids.has(inputs.length)) await this.#ids.reserve(inputs.length);
+    while (!ids.has(inputs.length)) await ids.reserve(inputs.length);
     // From here to the end of the loop nothing waits: the encoder is shared.
     this.#encoder.clear();
     const rows: StoredEvent[] = [];
@@ -111,7 +128,7 @@ export class Intake {
         continue;
       }
       const { event } = validation;
-      const id = this.#ids.take();
+      const id = ids.take();
       rows.push({ id, event });
       this.#encoder.add(id, event);
       if (validation.warnings !== undefined) {
@@ -119,37 +136,62 @@ export class Intake {
         for (const warning of validation.warnings) if (!warnings.includes(warning)) warnings.push(warning);
       }
     }
+    const losses = lossesOf(envelope, rejected);
+    const answer = envelope.answer?.(rows.length, rejected);
     let outcome: WriteOutcome = { kind: 'committed' };
     if (rows.length > 0) {
-      const request = {
-        rows,
-        copyData: this.#encoder.take(),
-        batch,
-        answer: answer?.(rows.length, rejected),
-      };
+      const copyData = this.#encoder.take();
       await this.#ensurePartitions(rows);
-      outcome = await this.#write(request);
+      outcome = await this.#write({ rows, copyData, batch, answer, sender, losses });
+    } else {
+      await this.#countAlone(envelope, answer, losses);
     }
-    this.#count('rejected', rejected.length);
     return { accepted: rows.length, rejected, warnings: warnings ?? [], outcome };
   }
 
   async #write(write: Write): Promise<WriteOutcome> {
+    const { ledger, writer } = this.#options;
+    const { sender, rows, losses } = write;
     try {
-      const outcome = await this.#writer.write(write);
-      this.#count(outcome.kind === 'committed' ? 'stored' : 'duplicate', write.rows.length);
+      const outcome = await writer.write(write);
+      if (outcome.kind === 'duplicate') {
+        ledger.count(sender, 'duplicate', '', rows.length);
+        for (const { fate, reason, events } of losses)
+          if (fate === 'rejected') ledger.count(sender, fate, reason, events);
+      }
       return outcome;
     } catch (error) {
-      this.#count('refused', write.rows.length);
+      if (error instanceof RefusedRowsError)
+        ledger.count(sender, 'rejected', 'refused_by_database', rows.length);
+      else
+        ledger.count(
+          sender,
+          'refused',
+          error instanceof UnknownOutcomeError ? 'undecided' : 'overloaded',
+          rows.length,
+        );
       throw error;
     }
+  }
+
+  /** A batch of which nothing is stored. With an id, its report counts once however often it is sent. */
+  async #countAlone({ batch }: Envelope, answer: unknown, losses: readonly Loss[]): Promise<void> {
+    const { ledger } = this.#options;
+    const reported = losses.filter(({ fate }) => fate === 'dropped');
+    if (batch === undefined || reported.length === 0) {
+      for (const { sender, fate, reason, events } of losses) ledger.count(sender, fate, reason, events);
+      return;
+    }
+    for (const { sender, fate, reason, events } of losses)
+      if (fate === 'rejected') ledger.count(sender, fate, reason, events);
+    await ledger.countBatch(batch, answer, reported);
   }
 
   #limits(): ValidationLimits {
     const nowMicros = Date.now() * 1000;
     return {
       nowMicros,
-      oldestMicros: nowMicros - this.#hotDays * microsPerDay,
+      oldestMicros: nowMicros - this.#options.hotDays * microsPerDay,
       newestMicros: nowMicros + maxAheadMicros,
       maxMetadataBytes,
       maxMetadataDepth,
@@ -157,9 +199,30 @@ export class Intake {
   }
 
   async #ensurePartitions(rows: readonly StoredEvent[]): Promise<void> {
+    const { partitions } = this.#options;
     for (const row of rows) {
       const day = dayOf(row.event.timestampMicros);
-      if (!this.#partitions.has(day)) await this.#partitions.ensure(day);
+      if (!partitions.has(day)) await partitions.ensure(day);
     }
   }
+}
+
+const none: readonly Loss[] = [];
+
+/** The field that breaks a rule: a bounded set of names, unlike what the caller wrote. */
+function rejectionReason({ field }: FieldError): string {
+  return Object.hasOwn(eventFields, field) ? field : 'unreadable';
+}
+
+function lossesOf({ sender, dropped }: Envelope, rejected: readonly RejectedEvent[]): readonly Loss[] {
+  if (rejected.length === 0 && dropped === undefined) return none;
+  const byReason = new Map<string, number>();
+  for (const error of rejected) {
+    const reason = rejectionReason(error);
+    byReason.set(reason, (byReason.get(reason) ?? 0) + 1);
+  }
+  const losses: Loss[] = [];
+  for (const [reason, events] of byReason) losses.push({ sender, fate: 'rejected', reason, events });
+  for (const [reason, events] of dropped ?? []) losses.push({ sender, fate: 'dropped', reason, events });
+  return losses;
 }

@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import type { Ledger } from '../health/ledger.ts';
 import { failureAnswer } from './answer.ts';
 import { parseJson } from './body.ts';
 import { HttpError } from './httpError.ts';
 import type { Intake } from './intake.ts';
+import { countUnread } from './unread.ts';
 
 export const singlePath = '/telemetry/inference';
 /** As sent, compressed or not. */
@@ -14,6 +16,9 @@ export interface QuickPathOptions {
   readonly log: Logger;
   /** @throws HttpError when this caller may not write */
   readonly assertMayWrite: (request: IncomingMessage) => void;
+  /** Names who sends, for the accounting of losses. */
+  readonly clientOf: (request: IncomingMessage) => string;
+  readonly ledger: Pick<Ledger, 'count'>;
 }
 
 /**
@@ -21,7 +26,7 @@ export interface QuickPathOptions {
  * server's time at full load. Returns false for every request that needs more than this (another route, a browser,
  * compression, a batch id), which then goes the ordinary way and gets the same answers.
  */
-export function quickPath({ intake, log, assertMayWrite }: QuickPathOptions) {
+export function quickPath({ intake, log, assertMayWrite, clientOf, ledger }: QuickPathOptions) {
   return (request: IncomingMessage, response: ServerResponse): boolean => {
     if (request.url !== singlePath || request.method !== 'POST' || !isPlain(request)) return false;
     const chunks: Buffer[] = [];
@@ -29,14 +34,16 @@ export function quickPath({ intake, log, assertMayWrite }: QuickPathOptions) {
     request.on('end', () => {
       try {
         assertMayWrite(request);
+        intake.assertRoomFor(0);
         const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
         if (body.length === 0)
           throw new HttpError(400, 'invalid_json', 'the body must be JSON, got an empty body');
-        intake.takeOne(parseJson(body)).then(
+        intake.takeOne(parseJson(body), clientOf(request)).then(
           (warnings) => answerLogged(response, warnings),
           (error: unknown) => answerFailure(response, error, log),
         );
       } catch (error) {
+        countUnread(ledger, () => clientOf(request), error);
         answerFailure(response, error, log);
       }
     });

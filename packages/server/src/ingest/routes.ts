@@ -1,12 +1,14 @@
 import { openApi } from '@nowcast/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import type { Ledger } from '../health/ledger.ts';
 import type { BatchId } from '../store/request.ts';
 import { failureAnswer } from './answer.ts';
 import { checkBatchId, decompress, parseBatch, parseJson } from './body.ts';
 import { HttpError } from './httpError.ts';
 import type { Intake, RejectedEvent } from './intake.ts';
 import { maxSingleBodyBytes, singlePath } from './quickPath.ts';
+import { countUnread } from './unread.ts';
 
 const maxBatchBodyBytes = 16 * 1024 * 1024;
 /** Ten thousand events of the article's kind have 3 MB. */
@@ -15,8 +17,11 @@ const maxBatchEvents = 10_000;
 
 export interface IngestDependencies {
   readonly intake: Intake;
-  /** Names who sends: batch ids are scoped by it. */
+  /** Names whose key it is: batch ids are scoped by it. */
   readonly senderOf: (request: FastifyRequest) => string;
+  /** Names who sends, for the accounting of losses. */
+  readonly clientOf: (request: FastifyRequest) => string;
+  readonly ledger: Pick<Ledger, 'count'>;
   /** Counts events towards the caller's limit. @throws HttpError 429 */
   readonly charge: (request: FastifyRequest, events: number) => void;
   readonly log: Logger;
@@ -25,7 +30,7 @@ export interface IngestDependencies {
 /** The article's route and its batch form. */
 export function registerIngest(
   app: FastifyInstance,
-  { intake, senderOf, charge, log }: IngestDependencies,
+  { intake, senderOf, clientOf, ledger, charge, log }: IngestDependencies,
 ): void {
   app.register(async (door) => {
     door.removeAllContentTypeParsers();
@@ -36,15 +41,19 @@ export function registerIngest(
 
     // Plain ones never come here: see quickPath.ts.
     door.post(singlePath, { bodyLimit: maxSingleBodyBytes }, async (request) => {
-      charge(request, 1);
-      const body = await decompress(request.body, request.headers['content-encoding'], maxSingleBodyBytes);
-      const { rejected, warnings, outcome } = await intake.take(
-        [parseJson(body)],
-        batchIdOf(request),
-        () => ({
-          status: 'logged',
-        }),
-      );
+      const sender = clientOf(request);
+      const event = await counted(sender, async (seen) => {
+        charge(request, seen(1));
+        intake.assertRoomFor(0);
+        return parseJson(
+          await decompress(request.body, request.headers['content-encoding'], maxSingleBodyBytes),
+        );
+      });
+      const { rejected, warnings, outcome } = await intake.take([event], {
+        sender,
+        batch: batchIdOf(request),
+        answer: () => ({ status: 'logged' }),
+      });
       const refused = rejected[0];
       if (refused !== undefined) throw new HttpError(400, 'invalid_event', refused.message, refused.field);
       if (outcome.kind === 'duplicate') return { ...(outcome.answer as object), duplicate: true };
@@ -53,25 +62,50 @@ export function registerIngest(
 
     door.post('/telemetry/inference/batch', { bodyLimit: maxBatchBodyBytes }, async (request) => {
       const { headers } = request;
-      intake.assertRoomFor(Number(headers['content-length'] ?? 0) || 0);
-      const body = await decompress(request.body, headers['content-encoding'], maxDecompressedBytes);
-      const batch = parseBatch(body, headers['content-type']);
-      if (batch.events.length > maxBatchEvents) {
-        const got = batch.events.length;
-        throw new HttpError(413, 'too_many_events', `a batch may hold ${maxBatchEvents} events, got ${got}`);
-      }
-      charge(request, batch.events.length);
-      const named = batchIdOf(request, batch.batchId);
-      const { accepted, rejected, warnings, outcome } = await intake.take(
-        batch.events,
-        named,
-        (count, refused) => batchAnswer(count, refused),
-        batch.unreadable,
-      );
+      const batch = await counted(clientOf(request), async (seen) => {
+        intake.assertRoomFor(Number(headers['content-length'] ?? 0) || 0);
+        const body = await decompress(request.body, headers['content-encoding'], maxDecompressedBytes);
+        const read = parseBatch(body, headers['content-type']);
+        if (seen(read.events.length) > maxBatchEvents) {
+          const got = read.events.length;
+          throw new HttpError(
+            413,
+            'too_many_events',
+            `a batch may hold ${maxBatchEvents} events, got ${got}`,
+          );
+        }
+        charge(request, read.events.length);
+        return read;
+      });
+      const { accepted, rejected, warnings, outcome } = await intake.take(batch.events, {
+        sender: batch.client ?? clientOf(request),
+        batch: batchIdOf(request, batch.batchId),
+        answer: batchAnswer,
+        unreadable: batch.unreadable,
+        ...(batch.dropped === undefined ? {} : { dropped: batch.dropped }),
+      });
       if (outcome.kind === 'duplicate') return { ...(outcome.answer as object), duplicate: true };
-      return { ...batchAnswer(accepted, rejected), ...(warnings.length > 0 ? { warnings } : {}) };
+      const all = [...(batch.warnings ?? []), ...warnings];
+      return { ...batchAnswer(accepted, rejected), ...(all.length > 0 ? { warnings: all } : {}) };
     });
   });
+
+  /** Reads a request; what is refused before its events are known is counted all the same. */
+  async function counted<Read>(
+    sender: string,
+    read: (seen: (events: number) => number) => Promise<Read>,
+  ): Promise<Read> {
+    let events = 1;
+    try {
+      return await read((count) => {
+        events = count;
+        return count;
+      });
+    } catch (error) {
+      countUnread(ledger, () => sender, error, events);
+      throw error;
+    }
+  }
 
   app.get('/openapi.json', async (request) => openApi(`${request.protocol}://${request.host}`));
 

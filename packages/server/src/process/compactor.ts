@@ -14,6 +14,7 @@ export class Compactor {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #deadPartials = 0;
+  #deadCounts = 0;
   #again = false;
   #stopped = false;
 
@@ -57,6 +58,10 @@ export class Compactor {
         taken = rows[0]!.taken;
         this.#deadPartials += Math.max(taken, 0);
       } while (taken === maxPartialsPerRun && !this.#stopped);
+      const folded = await this.#pool.query<{ taken: number }>('select nowcast.fold_losses($1) as taken', [
+        maxPartialsPerRun,
+      ]);
+      this.#deadCounts += Math.max(folded.rows[0]!.taken, 0);
       const { rows } = await this.#pool.query<{ minutes: number }>(
         'select nowcast.recompute_stale() as minutes',
       );
@@ -65,6 +70,10 @@ export class Compactor {
       if (this.#deadPartials >= deadPartialsPerVacuum) {
         await this.#pool.query('vacuum (truncate false) nowcast.summary_partials');
         this.#deadPartials = 0;
+      }
+      if (this.#deadCounts >= deadPartialsPerVacuum) {
+        await this.#pool.query('vacuum (truncate false) nowcast.loss_partials');
+        this.#deadCounts = 0;
       }
     } catch (error) {
       this.#log.warn({ err: error }, 'compaction failed; it is tried again');

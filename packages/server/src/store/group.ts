@@ -1,5 +1,6 @@
 import { CopyEncoder, copyColumns, dayOf, sqlTimestamp } from '@nowcast/protocol';
 import pg from 'pg';
+import type { Loss } from '../health/ledger.ts';
 import type { HistogramEdges } from '../process/histogram.ts';
 import { Summaries } from '../process/summary.ts';
 import type { Write, WriteRequest } from './request.ts';
@@ -23,6 +24,7 @@ export class Group {
   /** COPY data by UTC day, in the order in which the transaction copies them. */
   readonly #copyData = new Map<string, Uint8Array[]>();
   readonly #range = new RowRange();
+  readonly #counts = new Counts();
   #bytes = 0;
 
   constructor(edges: HistogramEdges) {
@@ -40,8 +42,9 @@ export class Group {
   }
 
   add(request: WriteRequest): void {
-    const { copyData, rows } = request.write;
+    const { copyData, rows, sender, losses } = request.write;
     this.requests.push(request);
+    this.#counts.add(sender, rows.length, losses);
     this.#bytes += copyData.length;
     for (const row of rows) {
       this.#range.add(row.id, row.event.timestampMicros);
@@ -60,8 +63,9 @@ export class Group {
    * The whole transaction as one simple query; `copies` are its COPY data in order.
    *
    * @param token names the transaction in the feed, so that its outcome can be looked up
+   * @param announces whether it wakes those who follow the feed
    */
-  transaction(token: string): { text: string; copies: Uint8Array[] } {
+  transaction(token: string, announces: boolean): { text: string; copies: Uint8Array[] } {
     const statements = ['begin'];
     const copies: Uint8Array[] = [];
     const batches = this.requests.filter(({ write }) => write.batch !== undefined);
@@ -71,7 +75,12 @@ export class Group {
       statements.push(`set local lock_timeout = '${lockTimeoutMs}ms'`);
     }
     statements.push(
-      feedStatement(token, this.#copyData.size === 1 ? dayOf(this.#range.minMicros) : undefined, this.#range),
+      feedStatement(
+        token,
+        this.#copyData.size === 1 ? dayOf(this.#range.minMicros) : undefined,
+        this.#range,
+        this.#counts,
+      ),
     );
     for (const [day, data] of this.#copyData) {
       // COPY names the partition: the parent with its transition-table triggers would lose multi-insert.
@@ -81,8 +90,8 @@ export class Group {
     // By COPY too: parsing and planning an INSERT of 34 columns took a third of a small transaction.
     statements.push('copy nowcast.summary_partials from stdin');
     copies.push(this.#summaries.copyData());
-    // The payload is constant: PostgreSQL folds equal ones, and NOTIFY serialises commits as it is.
-    statements.push('notify nowcast_feed', 'commit');
+    if (announces) statements.push(announcement);
+    statements.push('commit');
     return { text: statements.join(';'), copies };
   }
 
@@ -114,8 +123,17 @@ export class Group {
   }
 }
 
+/** The payload is constant: PostgreSQL folds equal ones. */
+export const announcement = 'notify nowcast_feed';
+
 /** Prepared once a connection: parsing and planning it took as long as running it. */
-export const prepareFeedStatement = `prepare nowcast_feed (uuid, text, integer, timestamptz, timestamptz, bigint, bigint) as
+export const prepareFeedStatement = `prepare nowcast_feed (
+    uuid, text, integer, timestamptz, timestamptz, bigint, bigint, text[], text[], text[], bigint[]
+  ) as
+  with counted as (
+    insert into nowcast.loss_partials (sender, fate, reason, events)
+    select * from unnest($8, $9, $10, $11)
+  )
   insert into nowcast.feed (relation, token, day, row_count, min_timestamp, max_timestamp, min_id, max_id)
   values ('inference_logs', $1, $2, $3, $4, $5, $6, $7)`;
 
@@ -138,11 +156,34 @@ class RowRange {
   }
 }
 
+/** What becomes of the events of a transaction, by sender: nearly always one sender whose events are all stored. */
+class Counts {
+  readonly #stored = new Map<string, number>();
+  readonly #losses: Loss[] = [];
+
+  add(sender: string, stored: number, losses: readonly Loss[]): void {
+    this.#stored.set(sender, (this.#stored.get(sender) ?? 0) + stored);
+    if (losses.length > 0) this.#losses.push(...losses);
+  }
+
+  /** Senders, fates, reasons and numbers, as four array literals. */
+  sqlArrays(): string {
+    const all: Loss[] = [];
+    for (const [sender, events] of this.#stored) all.push({ sender, fate: 'stored', reason: '', events });
+    all.push(...this.#losses);
+    const texts = (of: (loss: Loss) => string) =>
+      `array[${all.map((loss) => pg.escapeLiteral(of(loss))).join(',')}]`;
+    return `${texts(({ sender }) => sender)},${texts(({ fate }) => fate)},${texts(({ reason }) => reason)},'{${all
+      .map(({ events }) => events)
+      .join(',')}}'`;
+  }
+}
+
 /** @param day undefined when the rows lie in several partitions */
-function feedStatement(token: string, day: string | undefined, range: RowRange): string {
+function feedStatement(token: string, day: string | undefined, range: RowRange, counts: Counts): string {
   return `execute nowcast_feed ('${token}',${day === undefined ? 'null' : `'${day}'`},${range.count},'${sqlTimestamp(
     range.minMicros,
-  )}','${sqlTimestamp(range.maxMicros)}',${range.minId},${range.maxId})`;
+  )}','${sqlTimestamp(range.maxMicros)}',${range.minId},${range.maxId},${counts.sqlArrays()})`;
 }
 
 function batchStatement({ answer, batch }: Write): string {

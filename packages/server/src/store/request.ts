@@ -1,4 +1,5 @@
 import type { ValidEvent } from '@nowcast/protocol';
+import type { Loss } from '../health/ledger.ts';
 
 /** An event with the id it is stored under. */
 export interface StoredEvent {
@@ -25,6 +26,10 @@ export interface Write {
   readonly batch: BatchId | undefined;
   /** What a repeat of the batch is answered. */
   readonly answer: unknown;
+  /** Who sent it, for the accounting of losses. */
+  readonly sender: string;
+  /** Counted in the same transaction: what was rejected of the batch, what its sender dropped before. */
+  readonly losses: readonly Loss[];
 }
 
 /** A write that waits for its outcome. */

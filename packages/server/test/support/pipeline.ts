@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { Intake } from '../../src/ingest/intake.ts';
+import { Intake, type IntakeResult } from '../../src/ingest/intake.ts';
 import { type HistogramEdges, loadEdges } from '../../src/process/histogram.ts';
 import { IdPool } from '../../src/store/idPool.ts';
 import { Partitions } from '../../src/store/partitions.ts';
@@ -16,7 +16,7 @@ export interface Pipeline {
   readonly ids: IdPool;
   readonly writer: Writer;
   readonly connection: WriterConnection;
-  readonly intake: Intake;
+  readonly take: (events: readonly unknown[]) => Promise<IntakeResult>;
   readonly committed: { token: string; rows: readonly StoredEvent[] }[];
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   close(): Promise<void>;
@@ -41,7 +41,10 @@ export async function startPipeline(
     edges,
     maxPendingBytes: options.maxPendingBytes ?? 64 * 1024 * 1024,
     onCommitted: (token, rows) => committed.push({ token, rows }),
+    announce: async () => void (await pool.query('notify nowcast_feed')),
   });
+  const ledger = { count: () => undefined, countBatch: async () => undefined };
+  const intake = new Intake({ writer, ids, partitions, hotDays: 30, ledger });
   await partitions.ensureAround(Date.now() * 1000, 3);
   return {
     url,
@@ -52,7 +55,7 @@ export async function startPipeline(
     writer,
     connection,
     committed,
-    intake: new Intake(writer, ids, partitions, 30),
+    take: (events) => intake.take(events, { sender: 'test' }),
     query: async (text, values) => (await pool.query(text, values)).rows,
     async close() {
       await writer.close();
