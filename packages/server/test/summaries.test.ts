@@ -49,15 +49,17 @@ describe('summaries', () => {
         }),
       },
       { weight: 2, arbitrary: fc.constant({ door: 'compact' as const, events: [] }) },
+      { weight: 3, arbitrary: fc.constant({ door: 'gather' as const, events: [] }) },
       { weight: 1, arbitrary: fc.constant({ door: 'update' as const, events: [] }) },
       { weight: 1, arbitrary: fc.constant({ door: 'delete' as const, events: [] }) },
     );
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 9 }), async (steps) => {
         for (const { door, events } of steps) {
           if (door === 'http') await pipeline.take(events);
           else if (door === 'sql') await insertByOtherDoor(events);
           else if (door === 'compact') await compactAll();
+          else if (door === 'gather') await pipeline.query('select nowcast.gather(7)');
           else if (door === 'update') {
             await pipeline.query(
               `update inference_logs set is_error = not is_error, inference_time_ms = least(inference_time_ms + 1, 1e9)
@@ -71,6 +73,16 @@ describe('summaries', () => {
         }
         while ((await pipeline.query<{ n: number }>('select nowcast.recompute_stale() as n'))[0]!.n > 0);
         expect(await differences()).toEqual([]);
+        // Whatever waits to be compacted, a chart of any step shows every event once.
+        const [sums] = await pipeline.query<{ rows: number; charts: number[] }>(
+          `select (select count(*)::int from inference_logs) as rows, (
+             select array_agg((
+               select coalesce(sum(request_count), 0)::int from metrics(now() - interval '3 days', now() + interval '1 day', s)
+             ))
+             from unnest(array['1 minute', '5 minutes', '1 hour', '10 minutes']::interval[]) s
+           ) as charts`,
+        );
+        expect(sums!.charts).toEqual(Array(4).fill(sums!.rows));
       }),
       { numRuns: 25 },
     );

@@ -204,6 +204,10 @@ create or replace function nowcast.sums_differ(a double precision, b double prec
     else abs(a - b) > 1e-9 * greatest(abs(a), abs(b), n) end
 $$;
 
+-- Summaries by key that the minutes do not hold yet.
+create or replace view nowcast.open_summaries as
+  select * from nowcast.summary_partials union all select * from nowcast.summary_merges;
+
 do $build$
 declare
   content constant text := (
@@ -212,14 +216,15 @@ declare
   );
   s_content constant text := regexp_replace(content, '(\w+)', 's.\1', 'g');
   excluded_content constant text := regexp_replace(content, '(\w+)', 'excluded.\1', 'g');
-  -- Adds summaries (`added`) to the stored ones of the models, for each length of bucket, quantiles included.
+  -- Adds summaries (`added`) to the stored ones of the models, for the lengths of bucket named in place of <tiers>,
+  -- quantiles included.
   model_tiers constant text := format($query$
     added_by_model as materialized (%5$s),
     added_by_tier as materialized (
       select t.tier_seconds,
         date_bin(make_interval(secs => t.tier_seconds), a.minute, timestamptz '2000-01-01 00:00:00+00') as minute,
         a.model_version, %1$s
-      from added_by_model a cross join (values (60), (300), (3600)) t (tier_seconds)
+      from added_by_model a cross join (values <tiers>) t (tier_seconds)
     ),
     touched_buckets as (select distinct tier_seconds, minute, model_version from added_by_tier),
     tier_rows as materialized (
@@ -244,10 +249,10 @@ declare
   $query$, content, s_content, nowcast.merge_query('tier_rows', 'tier_seconds', 'minute', 'model_version'),
     excluded_content, nowcast.merge_query('added', 'minute', 'model_version'));
 begin
-  -- One statement takes partials out and puts their sum in: two would lose an append between them.
-  -- Returns how many partials it took; -1 when another server is at it.
+  -- One statement takes partials out and puts their sum in: two would lose an append between them. Models' minutes, which
+  -- everybody looks at, get it at once. Returns how many partials it took; -1 when another server is at it.
   execute format($function$
-    create or replace function nowcast.compact(max_partials integer default 20000) returns integer
+    create or replace function nowcast.gather(max_partials integer default 20000) returns integer
       language plpgsql set enable_sort = off as $body$
     declare
       taken_count integer;
@@ -261,6 +266,28 @@ begin
         returning *
       ),
       -- The partials are taken apart once; what follows works on their sum.
+      added as materialized (%1$s),
+      merged as (insert into nowcast.summary_merges select * from added),
+      %2$s
+      select count(*) into taken_count from taken;
+      return taken_count;
+    end
+    $body$
+  $function$, nowcast.merge_query('taken', 'minute', 'model_version', 'feature', 'variant'),
+    replace(model_tiers, '<tiers>', '(60)'));
+
+  -- Gathers, and adds what was gathered to the minutes by key and to the models' longer buckets.
+  execute format($function$
+    create or replace function nowcast.compact(max_partials integer default 20000) returns integer
+      language plpgsql set enable_sort = off as $body$
+    declare
+      taken_count constant integer := nowcast.gather(max_partials);
+      merged_count integer;
+    begin
+      if taken_count = -1 then
+        return -1;
+      end if;
+      with taken as materialized (delete from nowcast.summary_merges returning *),
       added as materialized (%5$s),
       touched as (select distinct minute, model_version, feature, variant from added),
       key_rows as materialized (
@@ -274,12 +301,13 @@ begin
         on conflict (minute, model_version, feature, variant) do update set (%1$s) = (%3$s)
       ),
       %4$s
-      select count(*) into taken_count from taken;
+      select count(*) into merged_count from taken;
       return taken_count;
     end
     $body$
   $function$, content, nowcast.merge_query('key_rows', 'minute', 'model_version', 'feature', 'variant'),
-    excluded_content, model_tiers, nowcast.merge_query('taken', 'minute', 'model_version', 'feature', 'variant'));
+    excluded_content, replace(model_tiers, '<tiers>', '(300), (3600)'),
+    nowcast.merge_query('taken', 'minute', 'model_version', 'feature', 'variant'));
 
   -- Events as summaries by key, from the rows themselves.
   execute format($function$
@@ -332,7 +360,7 @@ begin
       select count(*) into added_count from added;
     end
     $body$
-  $function$, replace(model_tiers, 'join touched_buckets', 'join (select * from touched_buckets where false) none'));
+  $function$, replace(replace(model_tiers, '<tiers>', '(60), (300), (3600)'), 'join touched_buckets', 'join (select * from touched_buckets where false) none'));
 
   -- The other door: whoever inserts into inference_logs itself gets the same summary, feed row and wake-up.
   execute format($function$
@@ -353,6 +381,8 @@ begin
       end if;
       insert into nowcast.feed (relation, row_count, min_timestamp, max_timestamp, min_id, max_id)
         values ('inference_logs', told.n, told.min_timestamp, told.max_timestamp, told.min_id, told.max_id);
+      insert into nowcast.loss_partials (sender, fate, reason, events)
+        values (format('sql (%%s)', session_user), 'stored', '', told.n);
       perform nowcast.wake();
       return null;
     end
@@ -370,6 +400,10 @@ begin
           date_bin(make_interval(secs => tier), p.minute, timestamptz '2000-01-01 00:00:00+00') as minute,
           p.model_version, %1$s
         from nowcast.summary_partials p where p.minute >= since and p.minute < until
+        union all
+        select tier, date_bin(make_interval(secs => tier), p.minute, timestamptz '2000-01-01 00:00:00+00'),
+          p.model_version, %1$s
+        from nowcast.summary_merges p where tier <> 60 and p.minute >= since and p.minute < until
       ),
       open_buckets as (select distinct minute, model_version from pending),
       open_rows as materialized (
@@ -406,7 +440,7 @@ begin
         where s.feature = only_feature and s.minute >= since and s.minute < until
           and (model is null or s.model_version = model)
         union all
-        select tier, s.minute, s.model_version, %2$s from nowcast.summary_partials s
+        select tier, s.minute, s.model_version, %2$s from nowcast.open_summaries s
         where s.feature = only_feature and s.minute >= since and s.minute < until
           and (model is null or s.model_version = model)
       ),
@@ -446,7 +480,7 @@ begin
       with held as materialized (
         select s.* from nowcast.minute_summaries s where s.minute >= since
         union all
-        select p.* from nowcast.summary_partials p where p.minute >= since
+        select p.* from nowcast.open_summaries p where p.minute >= since
       ),
       held_minutes as (%1$s),
       compacted as materialized (
@@ -454,6 +488,8 @@ begin
           timestamptz '2000-01-01 00:00:00+00') as minute, s.model_version, %2$s
         from nowcast.minute_summaries s cross join (values (60), (300), (3600)) t (tier_seconds)
         where s.minute >= since
+        union all
+        select 60, s.minute, s.model_version, %2$s from nowcast.summary_merges s where s.minute >= since
       ),
       compacted_buckets as (%3$s)
       select 'minute', k.minute, k.model_version, k.feature, k.variant, s.stored, r.recomputed
@@ -462,7 +498,7 @@ begin
       full join (select minute, model_version, feature, variant, row(%4$s)::nowcast.summary_content as recomputed
         from nowcast.summaries_of_rows(since, 'infinity')) r using (minute, model_version, feature, variant)
       cross join lateral (select minute, model_version, feature, variant) k
-      where k.minute at time zone 'UTC' >= (select min(d) from nowcast.partition_days() d)
+      where (k.minute at time zone 'UTC')::date in (select d from nowcast.partition_days() d)
       union all
       select format('model, %%s s', tier_seconds), minute, model_version, null, null, s.stored, r.recomputed
       from (select tier_seconds, minute, model_version, row(%4$s)::nowcast.summary_content as stored
@@ -480,14 +516,27 @@ create or replace function nowcast.recompute_stale(max_minutes integer default 6
   language plpgsql as $$
 declare
   stale timestamptz[];
+  taken integer;
   one timestamptz;
 begin
   if not exists (select from nowcast.stale_minutes) or not pg_try_advisory_xact_lock(nowcast.compaction_lock()) then
     return 0;
   end if;
+  -- Buckets are built anew from the minutes, which must hold everything that was gathered.
+  perform nowcast.compact();
   with chosen as (select distinct minute from nowcast.stale_minutes order by minute limit max_minutes),
   gone as (delete from nowcast.stale_minutes s using chosen c where s.minute = c.minute)
-  select array_agg(minute) into stale from chosen;
+  -- The rows of a day that left for the archive are not gone: its summaries stay as they are.
+  -- Where the other minutes of an hour were given up, all of them come from the rows, or the hour would lose them.
+  select array_agg(distinct m.minute) filter (where t.attached), count(distinct c.minute) into stale, taken
+    from chosen c
+    left join nowcast.day_tables() t on t.day = (c.minute at time zone 'UTC')::date
+    cross join lateral (
+      select c.minute
+      union
+      select date_bin('1 hour', c.minute, timestamptz '2000-01-01 00:00:00+00') + make_interval(mins => i)
+      from nowcast.pruned_tiers p, generate_series(0, 59) i where p.tier = 'minutes' and c.minute < p.until
+    ) m;
   foreach one in array coalesce(stale, '{}') loop
     perform nowcast.recompute_minute(one);
   end loop;
@@ -496,7 +545,7 @@ begin
   loop
     perform nowcast.rebuild_buckets(one);
   end loop;
-  return coalesce(cardinality(stale), 0);
+  return taken;
 end
 $$;
 

@@ -2,20 +2,26 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 
 /** Partials wait at most this long: what readers of the open minute have to merge stays small. */
-const intervalMs = 1_000;
+const gatherIntervalMs = 250;
+/** Adding up by key and by longer buckets costs as much for few partials as for many. */
+const compactIntervalMs = 5_000;
 const maxPartialsPerRun = 20_000;
 /** Dead partials cost every reader of the open minute; at 5,000 a vacuum takes a few milliseconds. */
-const deadPartialsPerVacuum = 5_000;
+const deadRowsPerVacuum = 5_000;
 
-/** Merges appended summaries in the background, a second after something was written; idle otherwise. */
+/** Merges appended summaries in the background, soon after something was written; idle otherwise. */
 export class Compactor {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
-  #deadPartials = 0;
-  #deadCounts = 0;
-  #again = false;
+  /** Rows taken out since the last vacuum. */
+  readonly #dead = { summary_partials: 0, loss_partials: 0 };
+  /** Something was written since the last run began. */
+  #fresh = false;
+  /** What was gathered waits to be compacted. */
+  #gathered = false;
+  #compactedAtMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(pool: pg.Pool, log: Logger) {
@@ -25,21 +31,8 @@ export class Compactor {
 
   /** Something was written. */
   wake(): void {
-    if (this.#stopped) return;
-    if (this.#running !== undefined) {
-      this.#again = true;
-      return;
-    }
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#running = this.#run().finally(() => {
-        this.#running = undefined;
-        if (this.#again) {
-          this.#again = false;
-          this.wake();
-        }
-      });
-    }, intervalMs);
+    this.#fresh = true;
+    this.#schedule();
   }
 
   async stop(): Promise<void> {
@@ -48,36 +41,56 @@ export class Compactor {
     await this.#running;
   }
 
+  #schedule(): void {
+    if (this.#stopped || this.#running !== undefined || this.#timer !== undefined) return;
+    if (!this.#fresh && !this.#gathered) return;
+    const untilCompactionMs = this.#compactedAtMs + compactIntervalMs - performance.now();
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#running = this.#run().finally(() => {
+          this.#running = undefined;
+          this.#schedule();
+        });
+      },
+      this.#fresh ? gatherIntervalMs : Math.max(gatherIntervalMs, untilCompactionMs),
+    );
+  }
+
   async #run(): Promise<void> {
+    const compacts = performance.now() - this.#compactedAtMs >= compactIntervalMs;
+    this.#fresh = false;
     try {
       let taken: number;
       do {
-        const { rows } = await this.#pool.query<{ taken: number }>('select nowcast.compact($1) as taken', [
-          maxPartialsPerRun,
-        ]);
-        taken = rows[0]!.taken;
-        this.#deadPartials += Math.max(taken, 0);
+        taken = await this.#take(compacts ? 'compact' : 'gather');
+        this.#dead.summary_partials += Math.max(taken, 0);
       } while (taken === maxPartialsPerRun && !this.#stopped);
-      const folded = await this.#pool.query<{ taken: number }>('select nowcast.fold_losses($1) as taken', [
-        maxPartialsPerRun,
-      ]);
-      this.#deadCounts += Math.max(folded.rows[0]!.taken, 0);
+      // Another server holds the lock.
+      if (taken === -1) this.#fresh = true;
+      else if (compacts) this.#compactedAtMs = performance.now();
+      this.#gathered = taken === -1 || !compacts;
+      if (compacts) this.#dead.loss_partials += Math.max(await this.#take('fold_losses'), 0);
       const { rows } = await this.#pool.query<{ minutes: number }>(
         'select nowcast.recompute_stale() as minutes',
       );
-      // Another server holds the lock, or more minutes are stale than one run takes.
-      if (taken === -1 || rows[0]!.minutes > 0) this.#again = true;
-      if (this.#deadPartials >= deadPartialsPerVacuum) {
-        await this.#pool.query('vacuum (truncate false) nowcast.summary_partials');
-        this.#deadPartials = 0;
-      }
-      if (this.#deadCounts >= deadPartialsPerVacuum) {
-        await this.#pool.query('vacuum (truncate false) nowcast.loss_partials');
-        this.#deadCounts = 0;
+      // More minutes are stale than one run takes.
+      if (rows[0]!.minutes > 0) this.#fresh = true;
+      for (const table of ['summary_partials', 'loss_partials'] as const) {
+        if (this.#dead[table] < deadRowsPerVacuum) continue;
+        await this.#pool.query(`vacuum (truncate false) nowcast.${table}`);
+        this.#dead[table] = 0;
       }
     } catch (error) {
       this.#log.warn({ err: error }, 'compaction failed; it is tried again');
-      this.#again = true;
+      this.#fresh = true;
     }
+  }
+
+  async #take(step: 'gather' | 'compact' | 'fold_losses'): Promise<number> {
+    const { rows } = await this.#pool.query<{ taken: number }>(`select nowcast.${step}($1) as taken`, [
+      maxPartialsPerRun,
+    ]);
+    return rows[0]!.taken;
   }
 }
