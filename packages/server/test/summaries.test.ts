@@ -83,6 +83,18 @@ describe('summaries', () => {
            ) as charts`,
         );
         expect(sums!.charts).toEqual(Array(4).fill(sums!.rows));
+        // The two ways to quantiles, by array and by window, agree.
+        expect(
+          await pipeline.query(
+            `select t.tier, f.minute, f.model_version, f.p95_latency_ms, b.p95_latency_ms as other
+             from unnest(array[60, 300]) t (tier),
+               nowcast.model_figures(t.tier, now() - interval '3 days', 'infinity') f
+               join nowcast.model_buckets(t.tier, now() - interval '3 days', 'infinity') b using (minute, model_version)
+             where abs(f.p50_latency_ms - b.p50_latency_ms) > 1e-9 * b.p50_latency_ms
+               or abs(f.p95_latency_ms - b.p95_latency_ms) > 1e-9 * b.p95_latency_ms
+               or abs(f.p99_latency_ms - b.p99_latency_ms) > 1e-9 * b.p99_latency_ms`,
+          ),
+        ).toEqual([]);
       }),
       { numRuns: 25 },
     );

@@ -1,9 +1,13 @@
 -- Summaries: made from rows, merged, read. The list of what a summary holds is written once, in the two
 -- functions that return query texts; every function below is built from them.
 
--- PostgreSQL refuses a square too small for a double, where other languages give 0.
+-- PostgreSQL refuses products and quotients too small for a double, where other languages give 0: values that only a
+-- test or a vandal sends count as 0, in both doors.
+create or replace function nowcast.settled(x double precision) returns double precision
+  language sql immutable parallel safe as $$ select case when abs(x) < 1e-100 then 0 else x end $$;
+
 create or replace function nowcast.square(x double precision) returns double precision
-  language sql immutable parallel safe as $$ select case when abs(x) < 1e-150 then 0 else x * x end $$;
+  language sql immutable parallel safe as $$ select case when abs(x) < 1e-100 then 0 else x * x end $$;
 
 -- Query text: each event of `source` (rows of inference_logs) as a summary of its own.
 create or replace function nowcast.event_summaries_query(source text) returns text
@@ -16,18 +20,18 @@ create or replace function nowcast.event_summaries_query(source text) returns te
       coalesce(e.variant, '') as variant,
       1::bigint as request_count,
       coalesce(e.is_error, false)::int::bigint as error_count,
-      e.inference_time_ms as latency_sum_ms,
+      nowcast.settled(e.inference_time_ms) as latency_sum_ms,
       nowcast.square(e.inference_time_ms) as latency_sum_sq,
-      case when e.inference_time_ms > 0 then ln(e.inference_time_ms) else 0 end as latency_log_sum,
-      case when e.inference_time_ms > 0 then ln(e.inference_time_ms) * ln(e.inference_time_ms) else 0 end
+      case when e.inference_time_ms >= 1e-100 then ln(e.inference_time_ms) else 0 end as latency_log_sum,
+      case when e.inference_time_ms >= 1e-100 then ln(e.inference_time_ms) * ln(e.inference_time_ms) else 0 end
         as latency_log_sum_sq,
-      e.inference_time_ms as latency_min_ms,
-      e.inference_time_ms as latency_max_ms,
+      nowcast.settled(e.inference_time_ms) as latency_min_ms,
+      nowcast.settled(e.inference_time_ms) as latency_max_ms,
       (e.confidence_score is not null)::int::bigint as confidence_count,
-      e.confidence_score as confidence_sum,
+      nowcast.settled(e.confidence_score) as confidence_sum,
       nowcast.square(e.confidence_score) as confidence_sum_sq,
       (e.quality_score is not null)::int::bigint as quality_count,
-      e.quality_score as quality_sum,
+      nowcast.settled(e.quality_score) as quality_sum,
       nowcast.square(e.quality_score) as quality_sum_sq,
       (e.feedback is not null)::int::bigint as feedback_count,
       e.feedback::bigint as feedback_sum,
@@ -36,11 +40,11 @@ create or replace function nowcast.event_summaries_query(source text) returns te
       e.output_tokens::bigint as output_tokens_sum,
       e.cached_input_tokens::bigint as cached_input_tokens_sum,
       (e.cost_usd is not null)::int::bigint as cost_count,
-      e.cost_usd as cost_usd_sum,
-      e.value_usd as value_usd_sum,
-      e.compute_ms as compute_ms_sum,
+      nowcast.settled(e.cost_usd) as cost_usd_sum,
+      nowcast.settled(e.value_usd) as value_usd_sum,
+      nowcast.settled(e.compute_ms) as compute_ms_sum,
       (e.ttft_ms is not null)::int::bigint as ttft_count,
-      e.ttft_ms as ttft_ms_sum,
+      nowcast.settled(e.ttft_ms) as ttft_ms_sum,
       array[width_bucket(e.inference_time_ms, nowcast.latency_edges())]::smallint[] as latency_bins,
       array[1]::bigint[] as latency_bin_counts,
       case when e.confidence_score is not null

@@ -6,8 +6,8 @@ const gatherIntervalMs = 250;
 /** Adding up by key and by longer buckets costs as much for few partials as for many. */
 const compactIntervalMs = 5_000;
 const maxPartialsPerRun = 20_000;
-/** Dead partials cost every reader of the open minute; at 5,000 a vacuum takes a few milliseconds. */
-const deadRowsPerVacuum = 5_000;
+/** Dead partials cost every reader of the open minute; a vacuum of so many takes a few milliseconds. */
+const deadRowsPerVacuum = 2_500;
 
 /** Merges appended summaries in the background, soon after something was written; idle otherwise. */
 export class Compactor {

@@ -41,7 +41,7 @@ class Summary {
   }
 
   add(event: ValidEvent, edges: HistogramEdges): void {
-    const ms = event.inference_time_ms;
+    const ms = settled(event.inference_time_ms);
     this.requests += 1;
     if (event.is_error) this.errors += 1;
     this.latencySum += ms;
@@ -99,7 +99,8 @@ class OptionalSum {
   sum = 0;
   sumSq = 0;
 
-  add(value: number): void {
+  add(given: number): void {
+    const value = settled(given);
     this.count += 1;
     this.sum += value;
     this.sumSq += value * value;
@@ -155,6 +156,11 @@ export class Summaries {
     ofModel.push(summary);
     return summary;
   }
+}
+
+/** PostgreSQL refuses what is too small for a double where it multiplies or divides: see nowcast.settled. */
+function settled(value: number): number {
+  return Math.abs(value) < 1e-100 ? 0 : value;
 }
 
 const copyNull = '\\N';

@@ -17,7 +17,7 @@ export const arbitraryEvent: fc.Arbitrary<InferenceEvent> = fc.record({
   inference_time_ms: fc.oneof(
     fc.double({ min: 0, max: 1e9, noNaN: true }),
     fc.double({ min: 1, max: 2_000, noNaN: true }),
-    fc.constantFrom(0, 0.001, 1, 1e9, 0.00102),
+    fc.constantFrom(0, 5e-324, 1e-320, 0.001, 1, 1e9, 0.00102),
   ),
   confidence_score: optional(
     fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom(0, 0.29, 1)),
