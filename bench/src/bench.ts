@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import type { CopyLoad, CopyLoadResult } from './load/copy-load.ts';
 import type { HttpLoad, HttpLoadResult } from './load/http-load.ts';
+import type { OtlpLoad, OtlpLoadResult } from './load/otlp-load.ts';
 import { startTask, type Task, type TaskOptions } from './load/task.ts';
 import type { Plan } from './options.ts';
 import { type CpuUse, CpuWatch } from './profile/cpu.ts';
@@ -69,6 +70,18 @@ export class Bench {
     const asked = (load.requestsPerSecond ?? 0) * (load.batchSize ?? 1);
     if (result.eventsPerSecond < KEPT_PACE * asked)
       this.log(`  the service did not keep up with ${asked} events/s`);
+    return result;
+  }
+
+  async otlp(
+    what: string,
+    side: { pid: number; port: number; databaseUrl: string },
+    load: Omit<OtlpLoad, 'port'>,
+  ): Promise<OtlpLoadResult> {
+    const module = new URL('./load/otlp-load.js', import.meta.url);
+    const spec = { ...load, port: side.port };
+    const result = await this.#turn<OtlpLoad, OtlpLoadResult>(what, side.pid, module, spec);
+    this.expectStored(side.databaseUrl, result.acknowledged);
     return result;
   }
 

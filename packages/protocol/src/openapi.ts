@@ -111,6 +111,29 @@ export function openApi(serverUrl: string): JsonSchema {
           },
         },
       },
+      '/telemetry/feedback': {
+        post: {
+          summary: 'Attach a verdict to the events of a trace',
+          requestBody: jsonBody({
+            type: 'object',
+            required: ['trace_id'],
+            properties: {
+              trace_id: { type: 'string', minLength: 1 },
+              quality_score: fieldSchema('quality_score'),
+              feedback: fieldSchema('feedback'),
+            },
+          }),
+          responses: {
+            200: jsonAnswer('Stored; without a match it waits ten minutes for its events.', {
+              type: 'object',
+              required: ['status', 'matched'],
+              properties: { status: { const: 'logged' }, matched: { type: 'integer' } },
+            }),
+            400: failure('The feedback breaks a rule.'),
+            503: overloaded,
+          },
+        },
+      },
       '/health': {
         get: {
           summary: 'Is the monitor itself working?',

@@ -17,6 +17,8 @@ export interface ValidationLimits {
   /** Bytes of the JSON text of `metadata`. */
   readonly maxMetadataBytes: number;
   readonly maxMetadataDepth: number;
+  /** Keys of all its objects together. */
+  readonly maxMetadataKeys: number;
 }
 
 export type Validation =
@@ -169,11 +171,17 @@ function assignMetadata(
   limits: ValidationLimits,
 ): string | undefined {
   if (depthExceeds(metadata, limits.maxMetadataDepth)) {
-    return `metadata must not nest deeper than ${limits.maxMetadataDepth} levels`;
+    return `metadata must not nest deeper than ${limits.maxMetadataDepth} levels (NOWCAST_MAX_JSON_DEPTH)`;
+  }
+  const keys = countKeys(metadata);
+  if (keys > limits.maxMetadataKeys) {
+    return `metadata must not hold more than ${limits.maxMetadataKeys} keys (NOWCAST_MAX_JSON_KEYS), got ${keys}`;
   }
   const text = JSON.stringify(metadata);
-  if (text.length > limits.maxMetadataBytes) {
-    return `metadata must not exceed ${limits.maxMetadataBytes} bytes of JSON, got ${text.length}`;
+  // Up to three bytes a character; counted only where that can matter.
+  const bytes = text.length * 3 > limits.maxMetadataBytes ? Buffer.byteLength(text) : text.length;
+  if (bytes > limits.maxMetadataBytes) {
+    return `metadata must not exceed ${limits.maxMetadataBytes} bytes of JSON (NOWCAST_MAX_METADATA_BYTES), got ${bytes}`;
   }
   // JSON.stringify writes NUL and lone surrogates as escapes, which jsonb refuses.
   if (unfitEscape.test(text) && hasUnfitString(metadata)) return `metadata ${textRule}`;
@@ -205,6 +213,14 @@ function depthExceeds(value: unknown, levels: number): boolean {
     if (depthExceeds((value as Record<string, unknown>)[key], levels - 1)) return true;
   }
   return false;
+}
+
+/** Of all objects in the value together. */
+function countKeys(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let count = 0;
+  for (const key in value) count += 1 + countKeys((value as Record<string, unknown>)[key]);
+  return Array.isArray(value) ? count - value.length : count;
 }
 
 function missing(field: FieldName, raw: Record<string, unknown>): FieldError {

@@ -43,6 +43,16 @@ describe('POST /telemetry/inference', () => {
     expect(row).toMatchObject({ ...articleEvent, confidence_score: 0.94 });
   });
 
+  test('prices a call with tokens by the list of its provider, unless its sender says what it cost', async () => {
+    const call = { inference_time_ms: 1, provider: 'openai', input_tokens: 1000, output_tokens: 100 };
+    await server.post('/telemetry/inference', { ...call, model_version: 'gpt-4o' });
+    await server.post('/telemetry/inference/batch', [{ ...call, model_version: 'gpt-4o', cost_usd: 7 }]);
+    await server.post('/telemetry/inference', { ...call, model_version: 'house-model', provider: 'house' });
+    const costs = (await stored('gpt-4o')).map(({ cost_usd }) => cost_usd);
+    expect(costs).toEqual([expect.closeTo(0.0035, 9), 7]);
+    expect((await stored('house-model'))[0].cost_usd).toBeNull();
+  });
+
   test('keeps an unknown field in metadata and names it, so that a typo is seen', async () => {
     const answer = await server.post('/telemetry/inference', {
       model_version: 'typo',
@@ -95,7 +105,7 @@ describe('POST /telemetry/inference', () => {
     ['an array', '[]', 400, 'invalid_event'],
     [
       'a body too large',
-      JSON.stringify({ ...articleEvent, error_message: 'x'.repeat(2_000_000) }),
+      JSON.stringify({ ...articleEvent, error_message: 'x'.repeat(17_000_000) }),
       413,
       'body_too_large',
     ],

@@ -70,14 +70,16 @@ interface PublishedFunction {
 
 const FUNCTIONS: Readonly<Record<string, PublishedFunction>> = {
   metrics: {},
+  metrics_total: {},
   compare_versions: {},
   experiment_results: {},
   drift_report: {},
   // Grouped by user it would tell an anon key the user ids that `inference_logs` hides from it.
   cost_report: {
-    anonValues: { group_by: ['model_version', 'model', 'feature', 'variant', 'provider', 'day', 'date'] },
+    anonValues: { group_by: ['model_version', 'feature', 'variant', 'provider', 'day'] },
   },
   loss_accounting: {},
+  model_leaderboard: {},
   // Recomputes every stored summary: an operator's tool, too dear for a public key.
   nowcast_recompute_check: { serviceOnly: true },
 };

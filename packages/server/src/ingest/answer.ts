@@ -15,7 +15,7 @@ export interface Failure {
 }
 
 /** The one place where errors of the doors become answers. */
-export function failureAnswer(error: unknown, log: Logger): Failure {
+export function failureAnswer(error: unknown, log: Pick<Logger, 'error'>): Failure {
   if (error instanceof HttpError) {
     const { statusCode, code, message, field } = error;
     return {

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { senderName } from '../health/ledger.ts';
 import { describeKind, HttpError } from './httpError.ts';
+import { Slots } from './slots.ts';
 
 /** What a batch holds: its events, the lines of NDJSON that are no JSON, and the id that its sender gave it. */
 export interface Batch {
@@ -28,6 +29,9 @@ const decompressors = {
   br: promisify(brotliDecompress),
 } as const;
 
+/** Many bombs at once would take as many times the largest body. Each takes about a tenth of a second. */
+const decompressing = new Slots(2);
+
 /**
  * Decompresses a body, bounded: what would grow beyond `maxBytes` is refused while it grows, so that a bomb costs no
  * more memory than an honest body.
@@ -50,10 +54,16 @@ export async function decompress(
     );
   }
   try {
-    return await decompressors[name as keyof typeof decompressors](body, { maxOutputLength: maxBytes });
+    return await decompressing.run(() =>
+      decompressors[name as keyof typeof decompressors](body, { maxOutputLength: maxBytes }),
+    );
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-      throw new HttpError(413, 'body_too_large', `the decompressed body must not exceed ${maxBytes} bytes`);
+      throw new HttpError(
+        413,
+        'body_too_large',
+        `the decompressed body must not exceed ${maxBytes} bytes (NOWCAST_MAX_DECOMPRESSED_BYTES): send smaller batches`,
+      );
     }
     throw new HttpError(400, 'invalid_encoding', `the body is no valid ${name}: ${(error as Error).message}`);
   }

@@ -4,9 +4,12 @@ import {
   eventFields,
   type FieldError,
   type ValidationLimits,
+  type ValidEvent,
   validateEvent,
 } from '@nowcast/protocol';
 import type { Ledger, Loss } from '../health/ledger.ts';
+import { priceOf } from '../process/price.ts';
+import type { Settings } from '../settings.ts';
 import type { IdPool } from '../store/idPool.ts';
 import type { Partitions } from '../store/partitions.ts';
 import {
@@ -23,8 +26,6 @@ import { HttpError } from './httpError.ts';
 const microsPerDay = 86_400_000_000;
 /** Clocks of senders may run ahead; a day is also what partitions stand ready for. */
 const maxAheadMicros = microsPerDay;
-const maxMetadataBytes = 65_536;
-const maxMetadataDepth = 16;
 
 /** An event that was refused, by its place in the batch. */
 export interface RejectedEvent extends FieldError {
@@ -38,13 +39,17 @@ export interface IntakeResult {
   readonly outcome: WriteOutcome;
 }
 
+/** What one event may hold beyond its named fields. */
+export type EventLimits = Pick<Settings, 'maxMetadataBytes' | 'maxJsonDepth' | 'maxJsonKeys'>;
+
 export interface IntakeOptions {
   readonly writer: Writer;
   readonly ids: IdPool;
   readonly partitions: Partitions;
   readonly hotDays: number;
+  readonly limits: EventLimits;
   /** Hears what became of events, beside what the writer counts with the rows. */
-  readonly ledger: Pick<Ledger, 'count' | 'countBatch'>;
+  readonly ledger: Pick<Ledger, 'count' | 'countBatch' | 'countedWithRows'>;
 }
 
 /** What is known of a request beside its events. */
@@ -89,6 +94,7 @@ export class Intake {
       throw new HttpError(400, 'invalid_event', validation.error.message, validation.error.field);
     }
     const { event, warnings } = validation;
+    addPrice(event);
     const id = ids.take();
     this.#encoder.clear();
     this.#encoder.add(id, event);
@@ -128,6 +134,7 @@ export class Intake {
         continue;
       }
       const { event } = validation;
+      addPrice(event);
       const id = ids.take();
       rows.push({ id, event });
       this.#encoder.add(id, event);
@@ -158,6 +165,8 @@ export class Intake {
         ledger.count(sender, 'duplicate', '', rows.length);
         for (const { fate, reason, events } of losses)
           if (fate === 'rejected') ledger.count(sender, fate, reason, events);
+      } else {
+        ledger.countedWithRows(losses);
       }
       return outcome;
     } catch (error) {
@@ -188,13 +197,15 @@ export class Intake {
   }
 
   #limits(): ValidationLimits {
+    const { hotDays, limits } = this.#options;
     const nowMicros = Date.now() * 1000;
     return {
       nowMicros,
-      oldestMicros: nowMicros - this.#options.hotDays * microsPerDay,
+      oldestMicros: nowMicros - hotDays * microsPerDay,
       newestMicros: nowMicros + maxAheadMicros,
-      maxMetadataBytes,
-      maxMetadataDepth,
+      maxMetadataBytes: limits.maxMetadataBytes,
+      maxMetadataDepth: limits.maxJsonDepth,
+      maxMetadataKeys: limits.maxJsonKeys,
     };
   }
 
@@ -208,6 +219,12 @@ export class Intake {
 }
 
 const none: readonly Loss[] = [];
+
+/** What a call with tokens costs by its provider's list, where its sender does not say. */
+function addPrice(event: ValidEvent): void {
+  if (event.cost_usd === null && (event.input_tokens !== null || event.output_tokens !== null))
+    event.cost_usd = priceOf(event);
+}
 
 /** The field that breaks a rule: a bounded set of names, unlike what the caller wrote. */
 function rejectionReason({ field }: FieldError): string {

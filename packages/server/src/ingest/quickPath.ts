@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import { requestIdOf } from '../access/requestId.ts';
 import type { Ledger } from '../health/ledger.ts';
 import { failureAnswer } from './answer.ts';
 import { parseJson } from './body.ts';
@@ -8,8 +9,8 @@ import type { Intake } from './intake.ts';
 import { countUnread } from './unread.ts';
 
 export const singlePath = '/telemetry/inference';
-/** As sent, compressed or not. */
-export const maxSingleBodyBytes = 1024 * 1024;
+/** Larger ones are rare and take the ordinary way, which knows the limit. */
+const maxQuickBodyBytes = 64 * 1024;
 
 export interface QuickPathOptions {
   readonly intake: Intake;
@@ -19,6 +20,9 @@ export interface QuickPathOptions {
   /** Names who sends, for the accounting of losses. */
   readonly clientOf: (request: IncomingMessage) => string;
   readonly ledger: Pick<Ledger, 'count'>;
+  readonly maxBodyBytes: number;
+  /** Hears how long each request took. */
+  readonly onAnswered: (statusCode: number, milliseconds: number) => void;
 }
 
 /**
@@ -26,9 +30,19 @@ export interface QuickPathOptions {
  * server's time at full load. Returns false for every request that needs more than this (another route, a browser,
  * compression, a batch id), which then goes the ordinary way and gets the same answers.
  */
-export function quickPath({ intake, log, assertMayWrite, clientOf, ledger }: QuickPathOptions) {
+export function quickPath({
+  intake,
+  log,
+  assertMayWrite,
+  clientOf,
+  ledger,
+  maxBodyBytes,
+  onAnswered,
+}: QuickPathOptions) {
+  const maxBytes = Math.min(maxQuickBodyBytes, maxBodyBytes);
   return (request: IncomingMessage, response: ServerResponse): boolean => {
-    if (request.url !== singlePath || request.method !== 'POST' || !isPlain(request)) return false;
+    if (request.url !== singlePath || request.method !== 'POST' || !isPlain(request, maxBytes)) return false;
+    const startedAtMs = performance.now();
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -39,24 +53,32 @@ export function quickPath({ intake, log, assertMayWrite, clientOf, ledger }: Qui
         if (body.length === 0)
           throw new HttpError(400, 'invalid_json', 'the body must be JSON, got an empty body');
         intake.takeOne(parseJson(body), clientOf(request)).then(
-          (warnings) => answerLogged(response, warnings),
-          (error: unknown) => answerFailure(response, error, log),
+          (warnings) => {
+            answerLogged(response, warnings);
+            onAnswered(200, performance.now() - startedAtMs);
+          },
+          (error: unknown) => fail(error),
         );
       } catch (error) {
         countUnread(ledger, () => clientOf(request), error);
-        answerFailure(response, error, log);
+        fail(error);
       }
     });
+    const fail = (error: unknown) => {
+      answerFailure(request, response, error, log);
+      onAnswered(response.statusCode, performance.now() - startedAtMs);
+    };
     return true;
   };
 }
 
-function isPlain({ headers }: IncomingMessage): boolean {
+function isPlain({ headers }: IncomingMessage, maxBytes: number): boolean {
   return (
     // Bounded by its announcement: Node itself ends the body there.
-    Number(headers['content-length']) <= maxSingleBodyBytes &&
+    Number(headers['content-length']) <= maxBytes &&
     headers['content-encoding'] === undefined &&
     headers['idempotency-key'] === undefined &&
+    headers['x-request-id'] === undefined &&
     headers.origin === undefined &&
     headers.expect === undefined
   );
@@ -71,8 +93,15 @@ function answerLogged(response: ServerResponse, warnings: readonly string[] | un
   else answerJson(response, 200, { status: 'logged', warnings });
 }
 
-function answerFailure(response: ServerResponse, error: unknown, log: Logger): void {
-  const { statusCode, body, retryAfterSeconds } = failureAnswer(error, log);
+function answerFailure(
+  { headers }: IncomingMessage,
+  response: ServerResponse,
+  error: unknown,
+  log: Logger,
+): void {
+  const requestId = requestIdOf(headers);
+  response.setHeader('x-request-id', requestId);
+  const { statusCode, body, retryAfterSeconds } = failureAnswer(error, log.child({ request_id: requestId }));
   if (retryAfterSeconds !== undefined) response.setHeader('retry-after', retryAfterSeconds);
   answerJson(response, statusCode, body);
 }

@@ -1,19 +1,15 @@
 import { openApi } from '@nowcast/protocol';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { Ledger } from '../health/ledger.ts';
+import type { Settings } from '../settings.ts';
 import type { BatchId } from '../store/request.ts';
 import { failureAnswer } from './answer.ts';
 import { checkBatchId, decompress, parseBatch, parseJson } from './body.ts';
 import { HttpError } from './httpError.ts';
 import type { Intake, RejectedEvent } from './intake.ts';
-import { maxSingleBodyBytes, singlePath } from './quickPath.ts';
+import { singlePath } from './quickPath.ts';
 import { countUnread } from './unread.ts';
-
-const maxBatchBodyBytes = 16 * 1024 * 1024;
-/** Ten thousand events of the article's kind have 3 MB. */
-const maxDecompressedBytes = 32 * 1024 * 1024;
-const maxBatchEvents = 10_000;
 
 export interface IngestDependencies {
   readonly intake: Intake;
@@ -25,28 +21,46 @@ export interface IngestDependencies {
   /** Counts events towards the caller's limit. @throws HttpError 429 */
   readonly charge: (request: FastifyRequest, events: number) => void;
   readonly log: Logger;
+  readonly limits: Pick<Settings, 'maxBodyBytes' | 'maxDecompressedBytes' | 'maxBatchEvents'>;
 }
 
 /** The article's route and its batch form. */
 export function registerIngest(
   app: FastifyInstance,
-  { intake, senderOf, clientOf, ledger, charge, log }: IngestDependencies,
+  { intake, senderOf, clientOf, ledger, charge, limits }: IngestDependencies,
 ): void {
+  const { maxBodyBytes, maxDecompressedBytes, maxBatchEvents } = limits;
   app.register(async (door) => {
     door.removeAllContentTypeParsers();
     // Everything is taken as bytes and parsed here, so that a wrong encoding or syntax gets our own sentence. A
     // missing or odd content type is no reason to lose telemetry.
     door.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-    door.setErrorHandler((error, _request, reply) => answerError(error, reply, log));
+    door.addHook('onRequest', (request, _reply, done) => {
+      // One that is no media type at all is refused by the framework before any parser sees it.
+      const { headers } = request.raw;
+      if (!mediaType.test(headers['content-type'] ?? ''))
+        headers['content-type'] = 'application/octet-stream';
+      done();
+    });
+    const tooLarge = new HttpError(
+      413,
+      'body_too_large',
+      `the body must not exceed ${maxBodyBytes} bytes (NOWCAST_MAX_BODY_BYTES): send smaller batches`,
+    );
+    door.setErrorHandler((error, request, reply) => {
+      if (!isBodyTooLarge(error)) return answerError(error, reply, request.log);
+      countUnread(ledger, () => clientOf(request), tooLarge);
+      return answerError(tooLarge, reply, request.log);
+    });
 
     // Plain ones never come here: see quickPath.ts.
-    door.post(singlePath, { bodyLimit: maxSingleBodyBytes }, async (request) => {
+    door.post(singlePath, { bodyLimit: maxBodyBytes }, async (request) => {
       const sender = clientOf(request);
       const event = await counted(sender, async (seen) => {
         charge(request, seen(1));
         intake.assertRoomFor(0);
         return parseJson(
-          await decompress(request.body, request.headers['content-encoding'], maxSingleBodyBytes),
+          await decompress(request.body, request.headers['content-encoding'], maxDecompressedBytes),
         );
       });
       const { rejected, warnings, outcome } = await intake.take([event], {
@@ -60,7 +74,7 @@ export function registerIngest(
       return { status: 'logged', ...(warnings.length > 0 ? { warnings } : {}) };
     });
 
-    door.post('/telemetry/inference/batch', { bodyLimit: maxBatchBodyBytes }, async (request) => {
+    door.post('/telemetry/inference/batch', { bodyLimit: maxBodyBytes }, async (request) => {
       const { headers } = request;
       const batch = await counted(clientOf(request), async (seen) => {
         intake.assertRoomFor(Number(headers['content-length'] ?? 0) || 0);
@@ -71,7 +85,7 @@ export function registerIngest(
           throw new HttpError(
             413,
             'too_many_events',
-            `a batch may hold ${maxBatchEvents} events, got ${got}`,
+            `a batch may hold ${maxBatchEvents} events (NOWCAST_MAX_BATCH_EVENTS), got ${got}`,
           );
         }
         charge(request, read.events.length);
@@ -116,11 +130,18 @@ export function registerIngest(
   }
 }
 
+const mediaType = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+\s*(;|$)/;
+
+/** As the framework says it, which does not know the setting's name. */
+function isBodyTooLarge(error: unknown): boolean {
+  return (error as { code?: string }).code === 'FST_ERR_CTP_BODY_TOO_LARGE';
+}
+
 function batchAnswer(accepted: number, rejected: readonly RejectedEvent[]) {
   return { status: 'logged', accepted, rejected: rejected.length, duplicate: false, errors: rejected };
 }
 
-function answerError(error: unknown, reply: FastifyReply, log: Logger): FastifyReply {
+function answerError(error: unknown, reply: FastifyReply, log: FastifyBaseLogger): FastifyReply {
   const { statusCode, body, retryAfterSeconds } = failureAnswer(error, log);
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
   return reply.code(statusCode).send(body);

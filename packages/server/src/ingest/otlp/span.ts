@@ -1,3 +1,5 @@
+import { HttpError } from '../httpError.ts';
+
 /** What is read of a span, whether it came as protobuf or as JSON. */
 export interface Span {
   readonly traceId: string;
@@ -55,6 +57,6 @@ export function millisBetween(start: Nanos, end: Nanos): number {
 }
 
 /** The body is no OTLP request. */
-export class MalformedOtlpError extends Error {
-  override name = 'MalformedOtlpError';
+export function malformed(message: string): HttpError {
+  return new HttpError(400, 'malformed_otlp', message);
 }
