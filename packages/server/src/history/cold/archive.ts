@@ -1,0 +1,169 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type pg from 'pg';
+import { type ColdColumn, fingerprintQuery, identifier, literal, rowColumns } from './columns.ts';
+import type { ColdPlace } from './place.ts';
+import { type Pace, Scratch } from './scratch.ts';
+
+/** A day's rows as a file, verified. */
+export interface ArchivedDay {
+  readonly day: string;
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+export interface RowsState {
+  readonly rows: number;
+  readonly fingerprint: string;
+}
+
+/** Level 9 makes files a sixth smaller than 3 and costs a tenth of the time that reading the rows takes. */
+const parquetOptions = 'format parquet, compression zstd, compression_level 9, parquet_version v2';
+
+/**
+ * Writes a day's rows to the archive: Parquet, sorted by time, with statistics for each row group. The file gets its
+ * name only after it was read back and holds every row, value for value; then the manifest gets its row. Nothing
+ * leaves PostgreSQL here. Cut short at any point, it leaves a scratch directory that the next run removes.
+ *
+ * @param relation the table of the day, attached or not
+ */
+export async function archiveDay(
+  client: pg.ClientBase,
+  place: ColdPlace,
+  day: string,
+  relation: string,
+  options: { readonly pace?: Pace; readonly onRows?: (rows: number) => void } = {},
+): Promise<ArchivedDay> {
+  const scratch = await Scratch.open(await place.scratchDirectory(), options.pace);
+  const file = `inference_logs-${day}.parquet`;
+  try {
+    const columns = await rowColumns(client);
+    // The rows and their fingerprint, at one moment.
+    await client.query('begin isolation level repeatable read read only');
+    let state: RowsState;
+    try {
+      state = await rowsState(
+        client,
+        relation,
+        columns.map(({ name }) => name),
+      );
+      await scratch.makeTable('day_rows', columns);
+      const sent = await scratch.append(
+        client,
+        `select ${list(columns)} from ${relation} order by timestamp, id`,
+        'day_rows',
+        columns,
+        options.onRows,
+      );
+      if (sent !== state.rows) throw new Error(`${relation} sent ${sent} rows of ${state.rows}`);
+    } finally {
+      await client.query('rollback');
+    }
+    const temporary = path.join(scratch.directory, file);
+    await scratch.run(`copy (select * from day_rows) to ${literal(temporary)} (${parquetOptions})`);
+    await verifyFile(scratch, temporary, columns, state.rows);
+    const { size } = await stat(temporary);
+    const sha256 = await sha256Of(temporary);
+    await place.publish(temporary, file);
+    await client.query(
+      `insert into nowcast.cold_days as c (day, file, row_count, fingerprint, column_names, bytes, sha256)
+       values ($1, $2, $3, $4, $5, $6, $7)
+       on conflict (day) do update set file = excluded.file, row_count = excluded.row_count,
+         fingerprint = excluded.fingerprint, column_names = excluded.column_names, bytes = excluded.bytes,
+         sha256 = excluded.sha256, archived_at = now(), dropped_at = null`,
+      [day, file, state.rows, state.fingerprint, columns.map(({ name }) => name), size, sha256],
+    );
+    return { day, rows: state.rows, bytes: size };
+  } finally {
+    await scratch.close();
+  }
+}
+
+/** Reads the file back and compares it with the rows it was made from. */
+async function verifyFile(
+  scratch: Scratch,
+  file: string,
+  columns: readonly ColdColumn[],
+  expectedRows: number,
+): Promise<void> {
+  const sums = `select count(*)::bigint as rows, coalesce(sum(hash(${list(columns)})::hugeint), 0)::varchar as checksum`;
+  const made = await scratch.one<{ rows: string; checksum: string }>(`${sums} from day_rows`);
+  const read = await scratch.one<{ rows: string; checksum: string }>(
+    `${sums} from read_parquet(${literal(file)})`,
+  );
+  if (Number(read.rows) !== expectedRows || read.checksum !== made.checksum) {
+    throw new Error(
+      `${path.basename(file)} did not read back as it was written: ${read.rows} of ${expectedRows} rows, checksum ${read.checksum} instead of ${made.checksum}`,
+    );
+  }
+}
+
+/** Whether the archive holds exactly these rows, in a file that is as it was written. */
+export async function isArchived(
+  client: pg.ClientBase,
+  place: ColdPlace,
+  day: string,
+  relation: string,
+): Promise<boolean> {
+  const { rows } = await client.query<ManifestRow>(
+    `select file, row_count, fingerprint::text as fingerprint, column_names, sha256 from nowcast.cold_days where day = $1`,
+    [day],
+  );
+  const manifest = rows[0];
+  if (manifest === undefined) return false;
+  const columns = (await rowColumns(client)).map(({ name }) => name);
+  if (columns.join() !== manifest.column_names.join()) return false;
+  const state = await rowsState(client, relation, columns);
+  if (state.rows !== Number(manifest.row_count) || state.fingerprint !== manifest.fingerprint) return false;
+  return (await sha256Of(place.pathOf(manifest.file)).catch(() => undefined)) === manifest.sha256;
+}
+
+interface ManifestRow {
+  readonly file: string;
+  readonly row_count: string;
+  readonly fingerprint: string;
+  readonly column_names: readonly string[];
+  readonly sha256: string;
+}
+
+export async function rowsState(
+  client: pg.ClientBase,
+  relation: string,
+  columnNames: readonly string[],
+): Promise<RowsState> {
+  const { rows } = await client.query<{ rows: string; fingerprint: string }>(
+    fingerprintQuery(relation, columnNames),
+  );
+  return { rows: Number(rows[0]!.rows), fingerprint: rows[0]!.fingerprint };
+}
+
+/** Removes the files of days that were archived longer ago than they are to be kept. Returns the days. */
+export async function forgetColdDays(
+  client: pg.ClientBase,
+  place: ColdPlace,
+  days: number,
+): Promise<string[]> {
+  const { rows } = await client.query<{ day: string; file: string }>(
+    `select to_char(day, 'YYYY-MM-DD') as day, file from nowcast.cold_days
+     where day < (now() at time zone 'UTC')::date - $1::integer and dropped_at is not null order by day`,
+    [days],
+  );
+  for (const { day, file } of rows) {
+    await rm(place.pathOf(file), { force: true });
+    await client.query('delete from nowcast.cold_days where day = $1', [day]);
+  }
+  return rows.map(({ day }) => day);
+}
+
+export async function sha256Of(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+function list(columns: readonly ColdColumn[]): string {
+  return columns.map(({ name }) => identifier(name)).join(', ');
+}

@@ -1,0 +1,87 @@
+import type pg from 'pg';
+
+export interface EtlOptions {
+  /** IANA name: where a day begins. */
+  readonly zone: string;
+  /** `YYYY-MM-DD`, the first day to look at; otherwise the first one of all. */
+  readonly from?: string | undefined;
+  /** The last day to look at. It must be over. */
+  readonly to: string;
+  /** Whether every day of the range is compared with what it holds now, not only those whose rows can still change. */
+  readonly everything?: boolean;
+  readonly onProgress?: (done: number, total: number, period: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface EtlResult {
+  /** Days that were closed by this run, oldest first. */
+  readonly days: readonly string[];
+  /** Weeks and months that were added up again. */
+  readonly periods: number;
+}
+
+const maxPartialsPerRun = 20_000;
+
+/**
+ * Closes every day that is not closed, or holds something else than what it was closed with, and then the weeks and
+ * months of those days. Each period is a transaction of its own that takes one lock over all servers and looks at the
+ * ledger again: two runs at once share the work, and one that was cut short goes on where it ended.
+ */
+export async function closePeriods(pool: pg.Pool, options: EtlOptions): Promise<EtlResult> {
+  const { zone, from = null, to, everything = false, onProgress, signal } = options;
+  await settleSummaries(pool);
+  const due = await texts(
+    pool,
+    `select to_char(d, 'YYYY-MM-DD') as text from nowcast.days_to_close($1, $2, $3, $4) d order by d`,
+    [zone, to, from, everything],
+  );
+  const days: string[] = [];
+  for (const [index, day] of due.entries()) {
+    signal?.throwIfAborted();
+    const { rows } = await pool.query<{ closed: boolean }>('select nowcast.close_day($1, $2) as closed', [
+      day,
+      zone,
+    ]);
+    if (rows[0]!.closed) days.push(day);
+    onProgress?.(index + 1, due.length, day);
+  }
+  return { days, periods: await closeMarked(pool, signal) };
+}
+
+/** Adds up the weeks and months that closed days have marked, those of an interrupted run included. */
+async function closeMarked(pool: pg.Pool, signal: AbortSignal | undefined): Promise<number> {
+  const { rows } = await pool.query<{ kind: string; starts: string }>(
+    `select kind, to_char(starts, 'YYYY-MM-DD') as starts from nowcast.periods
+     where state is null and kind <> 'day' order by kind, starts`,
+  );
+  let closed = 0;
+  for (const { kind, starts } of rows) {
+    signal?.throwIfAborted();
+    const answer = await pool.query<{ closed: boolean }>('select nowcast.close_marked($1, $2) as closed', [
+      kind,
+      starts,
+    ]);
+    if (answer.rows[0]!.closed) closed += 1;
+  }
+  return closed;
+}
+
+/** Takes in what the compactor has not taken yet: where no server runs, nobody else does. */
+async function settleSummaries(pool: pg.Pool): Promise<void> {
+  let worked: number;
+  do {
+    const { rows } = await pool.query<{ partials: number }>('select nowcast.compact($1) as partials', [
+      maxPartialsPerRun,
+    ]);
+    worked = rows[0]!.partials;
+  } while (worked > 0);
+  do {
+    const { rows } = await pool.query<{ minutes: number }>('select nowcast.recompute_stale() as minutes');
+    worked = rows[0]!.minutes;
+  } while (worked > 0);
+}
+
+async function texts(pool: pg.Pool, text: string, values: unknown[]): Promise<string[]> {
+  const { rows } = await pool.query<{ text: string }>(text, values);
+  return rows.map((row) => row.text);
+}
