@@ -1,8 +1,15 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { addBackupCommand } from './commands/backup.ts';
+import { addColdCommand } from './commands/cold.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addDetectCommand } from './commands/detect.ts';
+import { addEtlCommand } from './commands/etl.ts';
 import { addKeysCommand } from './commands/keys.ts';
 import { addMigrateCommand } from './commands/migrate.ts';
 import { addReplayCommand } from './commands/replay.ts';
+import { addRetentionCommand } from './commands/retention.ts';
+import { addSimulateCommand } from './commands/simulate.ts';
 import { addSqlCommand } from './commands/sql.ts';
 import { addStartCommand } from './commands/start.ts';
 import { settingsHelp } from './settings.ts';
@@ -22,7 +29,20 @@ export async function runCli(args: string[]): Promise<void> {
     .showHelpAfterError('(nowcast --help lists every command and setting)')
     .addHelpText('after', () => `\n${settingsHelp()}\n\nExit codes: 0 done, 1 failed, 2 wrong usage.`)
     .exitOverride();
-  for (const add of [addStartCommand, addMigrateCommand, addSqlCommand, addReplayCommand, addKeysCommand]) {
+  for (const add of [
+    addStartCommand,
+    addMigrateCommand,
+    addSqlCommand,
+    addReplayCommand,
+    addSimulateCommand,
+    addKeysCommand,
+    addEtlCommand,
+    addRetentionCommand,
+    addColdCommand,
+    addDetectCommand,
+    addBackupCommand,
+    addDoctorCommand,
+  ]) {
     add(program);
   }
   try {

@@ -1,13 +1,16 @@
 import { existsSync } from 'node:fs';
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import cors from '@fastify/cors';
 import fastifyStatic from '@fastify/static';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import { Access } from './access/access.ts';
+import { boundedHttpServer, drainConnections, type HttpTimings, httpTimings } from './access/httpServer.ts';
 import { type KeyScope, keyOf } from './access/keys.ts';
+import { requestIdOf } from './access/requestId.ts';
 import { type GuardedRoute, guardRoutes } from './access/routes.ts';
 import { loadCatalog } from './deliver/catalog.ts';
 import { Feed } from './deliver/feed.ts';
@@ -15,15 +18,20 @@ import { publish, type Scope } from './deliver/published.ts';
 import { Pulse } from './deliver/pulse.ts';
 import { registerRealtime } from './deliver/realtime/hub.ts';
 import { corsHeaders } from './deliver/rest/cors.ts';
+import { loadRoles } from './deliver/rest/roles.ts';
 import { registerRest } from './deliver/rest/routes.ts';
 import { RowMemory } from './deliver/rowMemory.ts';
+import { Canary, defaultCanaryIntervalMs } from './health/canary.ts';
 import { registerHealth } from './health/health.ts';
 import { Ledger, senderName } from './health/ledger.ts';
 import { SelfMetrics } from './health/metrics.ts';
+import { History } from './history/history.ts';
+import { registerFeedback } from './ingest/feedback.ts';
 import { Intake } from './ingest/intake.ts';
-import { quickPath } from './ingest/quickPath.ts';
-import { registerIngest } from './ingest/routes.ts';
-import { makeLog } from './log.ts';
+import { registerOtlp } from './ingest/otlp/routes.ts';
+import { quickPath, singlePath } from './ingest/quickPath.ts';
+import { type IngestDependencies, registerIngest } from './ingest/routes.ts';
+import { makeLog, problemsOnly } from './log.ts';
 import { Compactor } from './process/compactor.ts';
 import { loadEdges } from './process/histogram.ts';
 import { isLoopbackAddress, type Settings } from './settings.ts';
@@ -37,14 +45,20 @@ import { Writer } from './store/writer.ts';
 import { WriterConnection } from './store/writerConnection.ts';
 
 const dashboardRoot = fileURLToPath(new URL('../../dashboard/dist/', import.meta.url));
-/** Long `in` filters of supabase-js go into the URL. */
-const maxHeaderBytes = 64 * 1024;
 const maxSettleMs = 2_000;
 
 export interface RunningServer {
   readonly url: string;
+  /** Whether callers need a key. */
+  readonly needsKey: boolean;
   readonly routes: readonly GuardedRoute[];
   close(): Promise<void>;
+}
+
+/** For tests, which have no minute to wait. */
+export interface ServerTimings {
+  readonly http?: HttpTimings;
+  readonly canaryIntervalMs?: number;
 }
 
 /**
@@ -52,7 +66,10 @@ export interface RunningServer {
  *
  * @throws StartupError with one sentence for everything a person can change
  */
-export async function startServer(settings: Settings): Promise<RunningServer> {
+export async function startServer(
+  settings: Settings,
+  { http = httpTimings, canaryIntervalMs = defaultCanaryIntervalMs }: ServerTimings = {},
+): Promise<RunningServer> {
   const log = makeLog(settings.logLevel);
   const access = new Access(settings, log);
   refuseNewOpenDatabase(settings, access);
@@ -67,21 +84,30 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   try {
     // The hot path is known once the intake is; until then everything takes the ordinary way.
     let quick: ReturnType<typeof quickPath> | undefined;
-    const { app, routes } = makeApp(access, log, (request, response) => quick?.(request, response) ?? false);
-    closers.push(() => app.close());
+    const metrics = new SelfMetrics();
+    const { app, routes } = makeApp(
+      access,
+      log,
+      metrics,
+      (request, response) => quick?.(request, response) ?? false,
+      http,
+    );
+    closers.push(() => drainConnections(app.server, app.close()));
     const { url, pool } = store;
     closers.push(() => access.stop());
     await access.start(pool, () => hub.recheckKeys());
     refuseWithoutKeys(settings, access);
-    const [edges, catalog] = await Promise.all([loadEdges(pool), loadCatalog(pool)]);
-
-    const metrics = new SelfMetrics();
+    const [edges, catalog, roles] = await Promise.all([
+      loadEdges(pool),
+      loadCatalog(pool),
+      loadRoles(pool, log),
+    ]);
 
     // Deliver: what was committed finds its readers. Made first, since everything before it feeds it.
     const publication = publish();
     const hub = registerRealtime(app.server, {
       catalog,
-      scopeOf: (key) => readScope(access.scopeOf(key)),
+      scopeOf: (key) => (canary.isOwnKey(key) ? 'anon' : readScope(access.scopeOf(key))),
       readableColumns: (scope, relation) =>
         publication.readableColumns(scope, relation).map(({ name }) => name),
       originAllowed: ({ headers }) => access.webSocketAllowed(headers),
@@ -107,6 +133,7 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
         compactor.wake();
       },
       onKeysChanged: () => access.reload(),
+      onCanary: (id) => canary.followed(id),
     });
     closers.push(() => feed.stop());
     hub.onSubscriptionsChanged((table, count) => {
@@ -136,13 +163,14 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     closers.push(() => writer.close());
 
     // Ingest: the doors.
-    const ledger = new Ledger(pool, log, (fate, events) => metrics.count(fate, events));
+    const ledger = new Ledger(pool, log, (fate, reason, events) => metrics.count(fate, reason, events));
     closers.push(() => ledger.stop());
     const intake = new Intake({
       writer,
       ids: new IdPool(pool),
       partitions,
       hotDays: settings.hotDays,
+      limits: settings,
       ledger,
     });
     const clientOf = ({ headers }: { headers: IncomingHttpHeaders }) =>
@@ -153,28 +181,46 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
       ledger,
       clientOf,
       assertMayWrite: ({ headers }) => access.assertMayWrite(headers, 1),
+      maxBodyBytes: settings.maxBodyBytes,
+      onAnswered: metrics.answersOf(singlePath),
     });
-    registerIngest(app, {
+    const doors: IngestDependencies = {
       intake,
       log,
       ledger,
       clientOf,
       senderOf: ({ headers }) => access.senderOf(keyOf(headers)),
       charge: ({ headers }, events) => access.assertMayWrite(headers, events),
-    });
+      limits: settings,
+    };
+    registerIngest(app, doors);
+    registerOtlp(app, doors);
+    closers.push(registerFeedback(app, { pool, log, charge: doors.charge }));
     registerRest(app, {
       pool,
       catalog,
       publication,
+      roles,
       scopeOf: ({ headers }) => readScope(access.scopeOf(keyOf(headers))),
+    });
+    const canary = new Canary({
+      pool,
+      hub,
+      log,
+      writer: () => ({ pendingBytes: writer.pendingBytes, commits: metrics.commits }),
+      onArrival: (seconds) => metrics.endToEnd(seconds),
+      intervalMs: canaryIntervalMs,
     });
     registerHealth(app, {
       pool,
+      dataDir: settings.databaseUrl === undefined ? settings.dataDir : undefined,
       pendingBytes: () => writer.pendingBytes,
       feedLagSeconds: () => feed.lagSeconds,
+      canary: () => canary.report(),
     });
     metrics.watch({
       hub,
+      ownSockets: () => canary.sockets,
       pendingBytes: () => writer.pendingBytes,
       feedLagSeconds: () => feed.lagSeconds,
     });
@@ -187,11 +233,15 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
     compactor.wake();
     const housekeeping = new Housekeeping(pool, partitions, settings.hotDays, log);
     closers.push(() => housekeeping.stop());
+    const history = new History(pool, url, settings, log);
+    closers.push(() => history.stop());
 
     await app.listen({ host: settings.host, port: settings.port });
     // Refuse new requests first, then let what was accepted be committed.
     closers.push(async () => app.server.closeIdleConnections());
-    return { url: addressOf(app, settings), routes, close };
+    canary.start(ownAddressOf(app).replace('http', 'ws'));
+    closers.push(() => canary.stop());
+    return { url: addressOf(app, settings), needsKey: !access.open, routes, close };
   } catch (error) {
     await close();
     throw error;
@@ -201,17 +251,23 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
 function makeApp(
   access: Access,
   log: Logger,
+  metrics: SelfMetrics,
   takesQuickly: (request: IncomingMessage, response: ServerResponse) => boolean,
+  timings: HttpTimings,
 ): { app: FastifyInstance; routes: readonly GuardedRoute[] } {
   const app = Fastify({
     serverFactory: (handler) =>
-      createServer({ maxHeaderSize: maxHeaderBytes, noDelay: true }, (request, response) => {
+      boundedHttpServer((request, response) => {
         if (!takesQuickly(request, response)) handler(request, response);
-      }),
+      }, timings),
     forceCloseConnections: 'idle',
+    loggerInstance: problemsOnly(log) as FastifyBaseLogger,
+    logController: new LogController({ requestIdLogLabel: 'request_id' }),
+    genReqId: ({ headers }) => requestIdOf(headers),
     routerOptions: { ignoreTrailingSlash: true },
   });
-  const routes = guardRoutes(app, access, log);
+  metrics.observe(app);
+  const routes = guardRoutes(app, access);
   app.register(cors, {
     // Asked for each request: the first key changes the answer.
     origin: (origin, answer) => answer(null, origin !== undefined && access.crossOriginAllowed(origin)),
@@ -270,6 +326,14 @@ async function registerDashboard(app: FastifyInstance): Promise<void> {
       .code(404)
       .send({ error: 'not_found', message: `there is no ${request.method} ${request.url}` });
   });
+}
+
+/** Where this process reaches itself, whatever it is bound to. */
+function ownAddressOf(app: FastifyInstance): string {
+  const { address, family, port } = app.server.address() as AddressInfo;
+  if (address === '0.0.0.0') return `http://127.0.0.1:${port}`;
+  if (address === '::') return `http://[::1]:${port}`;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
 function addressOf(app: FastifyInstance, settings: Settings): string {

@@ -15,11 +15,22 @@ export type Settings = {
   /** IANA name: where a day of the history begins. */
   timezone: string;
   hotDays: number;
+  /** Days that summaries by the minute are kept. */
+  minuteDays: number;
   coldUrl: string | undefined;
   coldDays: number | undefined;
   allowedOrigins: string[];
   webhookAllow: string[];
   maxPendingBytes: number;
+  /** Of a request as it is sent, compressed or not. */
+  maxBodyBytes: number;
+  maxDecompressedBytes: number;
+  maxBatchEvents: number;
+  maxMetadataBytes: number;
+  /** Levels of objects and arrays in metadata. */
+  maxJsonDepth: number;
+  /** Keys of all objects in metadata together. */
+  maxJsonKeys: number;
   /** Share of ordinary events kept as rows, above 0 to 1. */
   sampleRate: number;
   dbPoolMax: number;
@@ -93,7 +104,7 @@ export const settingsTable: SettingsTable = {
   allowedOrigins: {
     ...listed(
       'NOWCAST_ALLOWED_ORIGINS',
-      'web origins that may call the API, separated by commas',
+      'web origins that may call the API, separated by commas; only with keys',
       'own and loopback',
     ),
     rule: 'origins like https://example.org, separated by commas, or *',
@@ -109,12 +120,40 @@ export const settingsTable: SettingsTable = {
       'events waiting for PostgreSQL beyond which ingest answers 503',
       '64MiB',
     ),
-    rule: 'a size of at least 64KiB, such as 64MiB or 67108864',
-    parse: (text) => {
-      const bytes = parseBytes(text);
-      return bytes !== undefined && bytes >= 64 * 1024 ? bytes : undefined;
-    },
+    ...size(64 * 1024, '64MiB or 67108864'),
     fallback: 64 * 2 ** 20,
+  },
+  maxBodyBytes: {
+    ...listed('NOWCAST_MAX_BODY_BYTES', 'largest request with events as sent, compressed or not', '16MiB'),
+    ...size(1024, '16MiB or 16777216'),
+    fallback: 16 * 2 ** 20,
+  },
+  maxDecompressedBytes: {
+    ...listed('NOWCAST_MAX_DECOMPRESSED_BYTES', 'largest request with events once decompressed', '32MiB'),
+    ...size(1024, '32MiB or 33554432'),
+    // Ten thousand events of the article's kind have 3 MB.
+    fallback: 32 * 2 ** 20,
+  },
+  maxBatchEvents: {
+    ...listed('NOWCAST_MAX_BATCH_EVENTS', 'events that one request may hold', '10000'),
+    ...wholeNumber(1, 1_000_000),
+    fallback: 10_000,
+  },
+  maxMetadataBytes: {
+    ...listed('NOWCAST_MAX_METADATA_BYTES', 'largest metadata of an event, as JSON', '64KiB'),
+    ...size(2, '64KiB or 65536'),
+    fallback: 64 * 1024,
+  },
+  maxJsonDepth: {
+    ...listed('NOWCAST_MAX_JSON_DEPTH', 'levels to which metadata may nest', '16'),
+    // PostgreSQL's own reader of JSON and our recursion end somewhere.
+    ...wholeNumber(1, 500),
+    fallback: 16,
+  },
+  maxJsonKeys: {
+    ...listed('NOWCAST_MAX_JSON_KEYS', 'keys that the metadata of an event may hold, at all levels', '1000'),
+    ...wholeNumber(1, 1_000_000),
+    fallback: 1_000,
   },
   dbPoolMax: {
     ...listed('NOWCAST_DB_POOL_MAX', 'database connections beside the one that writes', '10'),
@@ -125,6 +164,11 @@ export const settingsTable: SettingsTable = {
     ...listed('NOWCAST_HOT_DAYS', 'days of events in PostgreSQL; older ones are refused', '30'),
     ...wholeNumber(1, 3_650),
     fallback: 30,
+  },
+  minuteDays: {
+    ...listed('NOWCAST_MINUTE_DAYS', 'days of summaries by the minute; hours and days stay', '90'),
+    ...wholeNumber(2, 3_650),
+    fallback: 90,
   },
   logLevel: {
     ...listed('NOWCAST_LOG_LEVEL', LOG_LEVELS.join(', '), 'info'),
@@ -143,17 +187,21 @@ export const settingsTable: SettingsTable = {
     secret: true,
   },
   timezone: {
-    ...reserved('NOWCAST_TIMEZONE', 'time zone in which a day of the history begins', 'UTC'),
+    ...listed('NOWCAST_TIMEZONE', 'time zone in which a day of the history begins', 'UTC'),
     rule: 'an IANA time zone such as Europe/Berlin',
     parse: (text) => (isTimezone(text) ? text : undefined),
     fallback: 'UTC',
   },
   coldUrl: {
-    ...reserved('NOWCAST_COLD_URL', 'where old days are archived before they leave PostgreSQL'),
+    ...listed(
+      'NOWCAST_COLD_URL',
+      'directory where old days are archived before they leave PostgreSQL',
+      'not set: dropped without archive',
+    ),
     ...url('file:', 's3:'),
   },
   coldDays: {
-    ...reserved('NOWCAST_COLD_DAYS', 'days that the archive is kept', 'forever'),
+    ...listed('NOWCAST_COLD_DAYS', 'days that the archive is kept', 'forever'),
     ...wholeNumber(1, 36_500),
     fallback: undefined,
   },
@@ -268,6 +316,17 @@ function url(...protocols: string[]) {
     parse: (text: string): string | undefined =>
       URL.canParse(text) && protocols.includes(new URL(text).protocol) ? text : undefined,
     fallback: undefined,
+  };
+}
+
+function size(least: number, example: string) {
+  const shown = least % 1024 === 0 ? `${least / 1024}KiB` : `${least} bytes`;
+  return {
+    rule: `a size of at least ${shown}, such as ${example}`,
+    parse: (text: string): number | undefined => {
+      const bytes = parseBytes(text);
+      return bytes !== undefined && bytes >= least ? bytes : undefined;
+    },
   };
 }
 

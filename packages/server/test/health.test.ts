@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { problemsOf } from '../src/health/health.ts';
 import { event } from './support/events.ts';
 import { startTestServer, type TestServer } from './support/server.ts';
 
@@ -63,6 +64,10 @@ describe('/metrics', () => {
     expect(await metric('nowcast_events_total{reason="duplicate"}')).toBe(2);
     expect(await metric('nowcast_events_total{reason="rejected"}')).toBe(3);
     expect(await metric('nowcast_pending_bytes')).toBe(0);
+    // One that is missing in the batch each time, and the plain one that lacks a field.
+    expect(await metric('nowcast_events_not_stored_total{fate="rejected",reason="unreadable"}')).toBe(2);
+    expect(await metric('nowcast_request_seconds_count{route="/telemetry/inference",status="4xx"}')).toBe(1);
+    expect(await metric('nowcast_realtime_subscribers{table="metrics_pulse"}')).toBe(0);
     expect(await metric('nowcast_process_resident_memory_bytes')).toBeGreaterThan(1e7);
   });
 });
@@ -78,4 +83,27 @@ test('the page is asked for again each time and its assets never, compressed whe
   const { headers } = await fetch(`${server.url}${asset}`, { headers: { 'accept-encoding': 'br' } });
   expect(headers.get('cache-control')).toContain('immutable');
   expect(headers.get('content-encoding')).toBe('br');
+});
+
+describe('what is worth a word although the database answers', () => {
+  const arrives = { status: 'ok', broken_stage: null } as const;
+  const gibibyte = 2 ** 30;
+  test.each([
+    ['nothing', 10, { free_bytes: 50 * gibibyte, free_share: 0.5 }, arrives, []],
+    ['no event yet and a disk elsewhere', null, null, arrives, []],
+    [
+      'less than 5 % of a disk',
+      10,
+      { free_bytes: 40 * gibibyte, free_share: 0.04 },
+      arrives,
+      [/disk .*\(4 %\)/],
+    ],
+    ['less than a gibibyte', 10, { free_bytes: gibibyte - 1, free_share: 0.5 }, arrives, [/1024 MiB left/]],
+    ['silence', 301, null, arrives, [/no event received for 301 s/]],
+    ['a canary that starts', 10, null, { status: 'starting', broken_stage: null }, []],
+    ['a lost canary', 10, null, { status: 'failed', broken_stage: 'realtime' }, [/stage realtime/]],
+  ] as const)('%s', (_what, ageSeconds, disk, canary, expected) => {
+    const problems = problemsOf(ageSeconds, disk, canary);
+    expect(problems).toEqual(expected.map((words) => expect.stringMatching(words)));
+  });
 });

@@ -18,9 +18,9 @@ import {
 beforeAll(buildServer);
 
 /** `nowcast start` on a data directory, ready; with its PostgreSQL's process. */
-async function startNowcast(dataDir: string) {
+async function startNowcast(dataDir: string, env: Record<string, string> = {}) {
   const url = `http://127.0.0.1:${await freePort()}`;
-  const spawned = spawnNowcast(['start'], { NOWCAST_DATA_DIR: dataDir, PORT: new URL(url).port });
+  const spawned = spawnNowcast(['start'], { ...env, NOWCAST_DATA_DIR: dataDir, PORT: new URL(url).port });
   await spawned.says(`ready at ${url}`);
   await spawned.says('curl');
   const pid = Number(readFileSync(path.join(dataDir, 'postgres/postmaster.pid'), 'utf8').split('\n')[0]);
@@ -43,6 +43,24 @@ describe('nowcast start', () => {
     expect(await answer.json()).toMatchObject({ status: 'logged' });
     const psqlUrl = readFileSync(path.join(dataDir, 'postgres.url'), 'utf8').trim();
     expect(await query(psqlUrl, 'select model_version from inference_logs')).toEqual([['v1']]);
+  });
+
+  test('with keys, shows where the key belongs in the first event, and no key', async () => {
+    const keys = { NOWCAST_INGEST_KEY: 'ingest-secret', NOWCAST_SERVICE_KEY: 'service-secret' };
+    const { stdout, url } = await startNowcast(await clusterDirectory(), keys);
+    const curl = /curl -X POST (\S+) -H '[^']+' -H 'authorization: Bearer YOUR_INGEST_KEY' -d '([^']+)'/.exec(
+      stdout(),
+    )!;
+    expect(stdout()).not.toContain('secret');
+    const post = (key: string) =>
+      fetch(curl[1]!, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+        body: curl[2]!,
+      }).then(({ status }) => status);
+    expect(curl[1]).toBe(`${url}/telemetry/inference`);
+    expect(await post('YOUR_INGEST_KEY')).toBe(401);
+    expect(await post('ingest-secret')).toBe(200);
   });
 
   test.each(['SIGTERM', 'SIGINT'] as const)('%s stops everything cleanly within 5 s', async (signal) => {
@@ -122,6 +140,18 @@ describe('nowcast start', () => {
     expect((await refused.ended).code).toBe(1);
     expect(refused.stderr()).toMatch(/^[^\n]*made by PostgreSQL 17[^\n]*\n$/);
     expect(readAddress(dataDir)).toBeDefined();
+  });
+
+  test.each([
+    ['HOST', { HOST: '203.0.113.7', NOWCAST_SERVICE_KEY: 'secret' }, /no address of this machine: set HOST/],
+    ['HOST', { HOST: 'nowhere.invalid', NOWCAST_SERVICE_KEY: 'secret' }, /cannot be resolved: set HOST/],
+  ])('a %s that cannot be listened on is one sentence', async (_name, env, sentence) => {
+    const dataDir = path.join(await temporaryDirectory(), 'data');
+    const refused = spawnNowcast(['start'], { ...env, PORT: '0', NOWCAST_DATA_DIR: dataDir });
+    expect((await refused.ended).code).toBe(1);
+    expect(refused.stderr()).toMatch(/^[^\n]+\n$/);
+    expect(refused.stderr()).toMatch(sentence);
+    expect(existsSync(dataDir)).toBe(false);
   });
 
   test('comes back by itself when PostgreSQL is killed', async () => {

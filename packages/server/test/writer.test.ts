@@ -41,6 +41,7 @@ async function prepared(
       newestMicros: nowMicros + dayMs * 1000,
       maxMetadataBytes: 65_536,
       maxMetadataDepth: 16,
+      maxMetadataKeys: 1_000,
     });
     if (validation.error !== undefined) throw new Error(validation.error.message);
     return { id: target.ids.take(), event: validation.event };

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
-import type { Logger } from 'pino';
 import { failureAnswer } from '../ingest/answer.ts';
+import { sendFailure } from '../ingest/otlp/answer.ts';
 import type { Access } from './access.ts';
 import { assertLoopback } from './loopback.ts';
 
@@ -14,6 +14,10 @@ export type Need = 'public' | 'ingest' | 'read' | 'read by its door' | 'service'
 const needs: Readonly<Record<string, Need>> = {
   '/telemetry/inference': 'ingest',
   '/telemetry/inference/batch': 'ingest',
+  '/telemetry/feedback': 'ingest',
+  '/v1/traces': 'ingest',
+  '/v1/logs': 'ingest',
+  '/v1/metrics': 'ingest',
   '/rest/v1': 'read by its door',
   '/rest/v1/': 'read by its door',
   '/rest/v1/*': 'read by its door',
@@ -52,20 +56,26 @@ const securityHeaders = {
  *
  * @returns the routes as they are registered
  */
-export function guardRoutes(app: FastifyInstance, access: Access, log: Logger): readonly GuardedRoute[] {
+export function guardRoutes(app: FastifyInstance, access: Access): readonly GuardedRoute[] {
   const routes: GuardedRoute[] = [];
   app.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat()) routes.push({ method: one, url });
   });
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(securityHeaders);
+    reply.header('x-request-id', request.id);
     try {
       // A rebound name shows in Host, also where nothing secret is answered and in a preflight.
       if (access.open) assertLoopback(request.headers);
       if (request.method !== 'OPTIONS') check(request.routeOptions.url, request.headers);
       done();
     } catch (error) {
-      const { statusCode, body, retryAfterSeconds } = failureAnswer(error, log);
+      // Exporters read another format.
+      if (request.url.startsWith('/v1/')) {
+        sendFailure(request, reply, error);
+        return;
+      }
+      const { statusCode, body, retryAfterSeconds } = failureAnswer(error, request.log);
       if (retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds);
       reply.code(statusCode).send(body);
     }

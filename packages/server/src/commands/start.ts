@@ -1,8 +1,11 @@
 import { createServer } from 'node:net';
 import path from 'node:path';
 import type { Command } from 'commander';
+import type { RunningServer } from '../server.ts';
 import { readSettings, type Settings } from '../settings.ts';
 import { StartupError } from '../startupError.ts';
+import { meansDiskFull } from '../store/diskFull.ts';
+import { fileSystemSentence } from '../store/embedded/cluster.ts';
 import { announceUrl, findOwner, takenSentence } from '../store/embedded/owner.ts';
 import { urlFilePath } from '../store/embedded/urlFile.ts';
 
@@ -20,10 +23,13 @@ export function addStartCommand(program: Command): void {
       await assertPortFree(settings);
       // Loaded here only: `nowcast sql` and `--help` answer in a third of the time without it.
       const { startServer } = await import('../server.ts');
-      const server = await Promise.race([startServer(settings), stopSignal]);
+      const started = startServer(settings).catch((error: unknown) => {
+        throw meansDiskFull(error) ? diskFullError(settings, error) : error;
+      });
+      const server = await Promise.race([started, stopSignal]);
       if (server === STOP) process.exit(0);
       if (settings.databaseUrl === undefined) await announceUrl(settings.dataDir, server.url);
-      console.log(readyLines(settings, server.url));
+      console.log(readyLines(settings, server));
       await stopSignal;
       console.log('Stopping: what has been accepted is being written.');
       const late = setTimeout(() => {
@@ -75,6 +81,15 @@ async function assertPortFree(settings: Settings): Promise<void> {
   });
 }
 
+/** A disk that is full by the time the tables are made: later, the server waits for room instead. */
+function diskFullError({ databaseUrl, dataDir }: Settings, cause: unknown): StartupError {
+  const sentence =
+    databaseUrl === undefined
+      ? fileSystemSentence(dataDir, 'ENOSPC')!
+      : 'The disk of the database that DATABASE_URL names is full: make room there.';
+  return new StartupError(sentence, 1, { cause });
+}
+
 /** The article's own event, so that the first thing a newcomer pastes shows up on the page. */
 const FIRST_EVENT = JSON.stringify({
   model_version: 'v1',
@@ -84,7 +99,10 @@ const FIRST_EVENT = JSON.stringify({
   prediction_class: 'invoice',
 });
 
-function readyLines(settings: Settings, url: string): string {
+/** Never a key itself: what a start prints ends up in logs. */
+const KEY_HEADER = "-H 'authorization: Bearer YOUR_INGEST_KEY' ";
+
+function readyLines(settings: Settings, { url, needsKey }: Pick<RunningServer, 'url' | 'needsKey'>): string {
   const relative = path.relative('', urlFilePath(settings.dataDir));
   const urlFile = relative.startsWith('..') ? urlFilePath(settings.dataDir) : relative;
   const data =
@@ -96,8 +114,8 @@ function readyLines(settings: Settings, url: string): string {
     `Nowcast is ready at ${url}`,
     ...data,
     '',
-    'Send the first event:',
-    `  curl -X POST ${url}/telemetry/inference -H 'content-type: application/json' -d '${FIRST_EVENT}'`,
+    needsKey ? 'Send the first event, with your ingest key:' : 'Send the first event:',
+    `  curl -X POST ${url}/telemetry/inference -H 'content-type: application/json' ${needsKey ? KEY_HEADER : ''}-d '${FIRST_EVENT}'`,
     '',
   ].join('\n');
 }

@@ -37,6 +37,8 @@ export interface FeedOptions {
   readonly onEvents: (since: Date, until: Date) => void;
   /** Called when keys have changed, or may have while nobody was listening. Its own connection would be one more. */
   readonly onKeysChanged: () => void;
+  /** Called for each synthetic event, also of other servers, with its id. */
+  readonly onCanary: (id: unknown) => void;
 }
 
 interface FeedRow {
@@ -292,8 +294,9 @@ export class Feed {
   }
 
   async #deliver(client: pg.Client, row: FeedRow): Promise<void> {
-    const { hub, onEvents, memory } = this.#options;
+    const { hub, onCanary, onEvents, memory } = this.#options;
     if (row.relation === 'none') return;
+    if (row.relation === 'canary') return onCanary((row.changes as { id?: unknown } | null)?.id);
     const kept = row.token === null ? undefined : memory.take(row.token);
     if (row.relation === 'inference_logs' && row.min_timestamp !== null) {
       onEvents(new Date(row.min_timestamp), new Date(row.max_timestamp!));

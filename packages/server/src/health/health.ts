@@ -1,11 +1,16 @@
+import { statfs } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
+import type { CanaryReport } from './canary.ts';
 
 /** The article's bound: no event for five minutes is worth a word. */
 const staleAfterSeconds = 300;
 /** Probes of load balancers come often; the database sees one query a second. */
 const cacheMs = 1_000;
 const probeTimeoutMs = 2_000;
+/** PostgreSQL stops when its disk is full; a busy day of events takes a gigabyte. */
+const lowDiskShare = 0.05;
+const lowDiskBytes = 2 ** 30;
 
 interface Health {
   readonly status: 'healthy' | 'degraded' | 'unhealthy';
@@ -15,20 +20,39 @@ interface Health {
   readonly message?: string;
   readonly pending_bytes: number;
   readonly feed_lag_seconds: number;
+  /** Where the embedded PostgreSQL keeps its data; null for a given one, whose disk is elsewhere. */
+  readonly disk: DiskSpace | null;
+  readonly canary: CanaryReport;
+}
+
+interface DiskSpace {
+  readonly free_bytes: number;
+  readonly free_share: number;
 }
 
 export interface HealthDependencies {
   readonly pool: pg.Pool;
+  /** Of the embedded PostgreSQL. */
+  readonly dataDir: string | undefined;
   readonly pendingBytes: () => number;
   readonly feedLagSeconds: () => number;
+  readonly canary: () => CanaryReport;
 }
 
 /** `GET /health`, `GET /ready`: cheap and without a key. */
 export function registerHealth(app: FastifyInstance, dependencies: HealthDependencies): void {
   let cached: { readonly at: number; readonly health: Promise<Health> } | undefined;
+  // One at a time: while the database stands still, each further one would hold a connection of the pool.
+  let asking: Promise<number | null> | undefined;
+  const ageSeconds = () => {
+    asking ??= lastEventAgeSeconds(dependencies.pool).finally(() => {
+      asking = undefined;
+    });
+    return asking;
+  };
   const current = () => {
     if (cached === undefined || performance.now() - cached.at > cacheMs) {
-      cached = { at: performance.now(), health: examine(dependencies) };
+      cached = { at: performance.now(), health: examine(dependencies, ageSeconds) };
     }
     return cached.health;
   };
@@ -45,11 +69,20 @@ export function registerHealth(app: FastifyInstance, dependencies: HealthDepende
   });
 }
 
-async function examine({ pool, pendingBytes, feedLagSeconds }: HealthDependencies): Promise<Health> {
-  const own = { pending_bytes: pendingBytes(), feed_lag_seconds: feedLagSeconds() };
+async function examine(
+  dependencies: HealthDependencies,
+  ageSeconds: () => Promise<number | null>,
+): Promise<Health> {
+  const { dataDir, pendingBytes, feedLagSeconds, canary } = dependencies;
+  const own = {
+    pending_bytes: pendingBytes(),
+    feed_lag_seconds: feedLagSeconds(),
+    disk: dataDir === undefined ? null : await diskSpace(dataDir),
+    canary: canary(),
+  };
   let age: number | null;
   try {
-    age = await withinTime(lastEventAgeSeconds(pool));
+    age = await withinTime(ageSeconds());
   } catch (error) {
     return {
       status: 'unhealthy',
@@ -59,12 +92,41 @@ async function examine({ pool, pendingBytes, feedLagSeconds }: HealthDependencie
       ...own,
     };
   }
-  const known = { database: 'connected', last_event_age_seconds: age, ...own } as const;
-  if (age === null) return { status: 'healthy', message: 'waiting for the first event', ...known };
-  if (age > staleAfterSeconds) {
-    return { status: 'degraded', message: `no event received for ${Math.round(age)} s`, ...known };
+  const problems = problemsOf(age, own.disk, own.canary);
+  const message = age === null && problems.length === 0 ? 'waiting for the first event' : problems.join('; ');
+  return {
+    status: problems.length === 0 ? 'healthy' : 'degraded',
+    database: 'connected',
+    last_event_age_seconds: age,
+    ...(message === '' ? {} : { message }),
+    ...own,
+  };
+}
+
+/** What is worth a word although the database answers. */
+export function problemsOf(
+  ageSeconds: number | null,
+  disk: DiskSpace | null,
+  { status, broken_stage }: Pick<CanaryReport, 'status' | 'broken_stage'>,
+): string[] {
+  const problems: string[] = [];
+  if (ageSeconds !== null && ageSeconds > staleAfterSeconds)
+    problems.push(`no event received for ${Math.round(ageSeconds)} s`);
+  if (disk !== null && (disk.free_share < lowDiskShare || disk.free_bytes < lowDiskBytes)) {
+    const mebibytes = Math.round(disk.free_bytes / 2 ** 20);
+    problems.push(
+      `the disk of the data directory has ${mebibytes} MiB left (${Math.round(disk.free_share * 100)} %)`,
+    );
   }
-  return { status: 'healthy', ...known };
+  if (status === 'failed')
+    problems.push(`the canary did not arrive: the stage ${broken_stage} does not work`);
+  return problems;
+}
+
+/** What an ordinary user may still fill. */
+async function diskSpace(directory: string): Promise<DiskSpace> {
+  const { bavail, blocks, bsize } = await statfs(directory);
+  return { free_bytes: bavail * bsize, free_share: Math.round((bavail / blocks) * 1000) / 1000 };
 }
 
 /** From the feed, which knows when events came; where it was pruned since, from the newest event's own time. */

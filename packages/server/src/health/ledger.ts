@@ -26,13 +26,13 @@ const maxSenderLength = 100;
 export class Ledger {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
-  readonly #observe: (fate: Fate, events: number) => void;
+  readonly #observe: (fate: Fate, reason: string, events: number) => void;
   readonly #timer: NodeJS.Timeout;
   #counts = new Map<string, Loss>();
   #flushing: Promise<void> | undefined;
 
   /** @param observe hears of every count */
-  constructor(pool: pg.Pool, log: Logger, observe: (fate: Fate, events: number) => void = () => undefined) {
+  constructor(pool: pg.Pool, log: Logger, observe: (fate: Fate, reason: string, events: number) => void) {
     this.#pool = pool;
     this.#log = log;
     this.#observe = observe;
@@ -45,8 +45,13 @@ export class Ledger {
 
   count(sender: string, fate: Fate, reason: string, events: number): void {
     if (events <= 0) return;
-    this.#observe(fate, events);
+    this.#observe(fate, reason, events);
     this.#add(sender, fate, reason, events);
+  }
+
+  /** What a transaction has counted already. */
+  countedWithRows(losses: readonly Loss[]): void {
+    for (const { fate, reason, events } of losses) this.#observe(fate, reason, events);
   }
 
   #add(sender: string, fate: Fate, reason: string, events: number): void {

@@ -33,7 +33,7 @@ const maxRemembered = 2_000;
 const remembered = new Map<string, Price>();
 
 /** Spellings that the price list does not know: OpenTelemetry's name of xAI. */
-const providerAliases: Readonly<Record<string, string>> = { x_ai: 'x-ai' };
+const providerAliases = new Map([['x_ai', 'x-ai']]);
 /** Their models run nowhere else under the same name, so the name alone tells whose price it is. */
 const closedModelProviders = new Set(['openai', 'anthropic']);
 
@@ -86,7 +86,7 @@ function rememberedPrice(provider: string | undefined, model: string, atMs: numb
 }
 
 function findPrice(provider: string | undefined, model: string, atMs: number): Price {
-  const providerId = provider === undefined ? undefined : (providerAliases[provider] ?? provider);
+  const providerId = provider === undefined ? undefined : (providerAliases.get(provider) ?? provider);
   const calculation = calcPrice({ input_tokens: 1 }, model, {
     ...(providerId === undefined ? {} : { providerId }),
     timestamp: new Date(atMs),

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { Intake, type IntakeResult } from '../../src/ingest/intake.ts';
 import { type HistogramEdges, loadEdges } from '../../src/process/histogram.ts';
+import { readSettings } from '../../src/settings.ts';
 import { IdPool } from '../../src/store/idPool.ts';
 import { Partitions } from '../../src/store/partitions.ts';
 import type { StoredEvent } from '../../src/store/request.ts';
@@ -43,8 +44,12 @@ export async function startPipeline(
     onCommitted: (token, rows) => committed.push({ token, rows }),
     announce: async () => void (await pool.query('notify nowcast_feed')),
   });
-  const ledger = { count: () => undefined, countBatch: async () => undefined };
-  const intake = new Intake({ writer, ids, partitions, hotDays: 30, ledger });
+  const ledger = {
+    count: () => undefined,
+    countBatch: async () => undefined,
+    countedWithRows: () => undefined,
+  };
+  const intake = new Intake({ writer, ids, partitions, hotDays: 30, ledger, limits: readSettings({}) });
   await partitions.ensureAround(Date.now() * 1000, 3);
   return {
     url,

@@ -29,6 +29,8 @@ export interface RealtimeHub {
   /** Channels with a subscription to the table, over all sockets. */
   subscriberCount(table: string): number;
   onSubscriptionsChanged(listener: (table: string, count: number) => void): void;
+  /** A broadcast from the server itself to whoever has joined the topic, behind everything published before. */
+  send(topic: string, event: string, payload: object): void;
   /** Keys were revoked: sockets that hold one are closed at once instead of at the next look. */
   recheckKeys(): void;
   /** queuedBytes: what is held in memory for slow clients; bytes that several wait for count once. */
@@ -104,6 +106,14 @@ class Hub implements RealtimeHub {
 
   onSubscriptionsChanged(listener: (table: string, count: number) => void): void {
     this.#listeners.push(listener);
+  }
+
+  send(topic: string, event: string, payload: object): void {
+    const broadcast: Broadcast = { event, encoding: 'json', json: JSON.stringify(payload) };
+    this.#fanOut
+      .drained()
+      .then(() => this.#broadcast(undefined, topic, broadcast, true))
+      .catch((cause: unknown) => this.#onError(new Error('a message could not be sent', { cause })));
   }
 
   recheckKeys(): void {
@@ -205,7 +215,7 @@ class Hub implements RealtimeHub {
     this.#audience.remove(connection, channel);
   }
 
-  #broadcast(from: Connection, topic: string, broadcast: Broadcast, toSelf: boolean): void {
+  #broadcast(from: Connection | undefined, topic: string, broadcast: Broadcast, toSelf: boolean): void {
     const segments = { '1.0.0': segment('1.0.0'), '2.0.0': segment('2.0.0') };
     for (const member of this.#members.get(topic) ?? []) {
       if (member !== from || toSelf) member.deliver(segments[member.vsn]);

@@ -48,7 +48,7 @@ export interface Access {
 }
 
 /** Tables whose changes are published; a view has none, and a partition speaks as its parent. */
-const PUBLISHED_TABLES: readonly string[] = [
+export const PUBLISHED_TABLES: readonly string[] = [
   'inference_logs',
   'system_alerts',
   'metrics_pulse',

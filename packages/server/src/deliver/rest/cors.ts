@@ -30,5 +30,6 @@ export const corsHeaders: {
     'preference-applied',
     'proxy-status',
     'retry-after',
+    'x-request-id',
   ],
 };

@@ -1,13 +1,14 @@
 /**
  * Runs the statements of the REST door, each in its own transaction with a time limit, in UTC.
  *
- * A read is `begin read only; …`, the statement, `commit`. On a pool opened with `pipeline: true` they travel
+ * A read is `begin read only; …` under its scope's role, the statement, `commit`. On a pool opened with `pipeline: true` they travel
  * together in one round trip; otherwise one after the other. Nothing is set on the session, so that it works
  * behind a transaction-mode pooler too and leaves no trace on a connection that others use.
  */
 import type pg from 'pg';
 import type { Statement } from './expression.ts';
 import type { ReadPlan, ReadRow } from './read.ts';
+import { setRole } from './roles.ts';
 import type { WriteRow } from './write.ts';
 
 /** A dashboard's query takes milliseconds; one that takes this long would starve the others. */
@@ -23,11 +24,13 @@ export interface ReadResult {
   estimate: number | undefined;
 }
 
-export async function runRead(pool: pg.Pool, plan: ReadPlan): Promise<ReadResult> {
+/** @param role which may see nothing but what is published; undefined where the database has none */
+export async function runRead(pool: pg.Pool, plan: ReadPlan, role: string | undefined): Promise<ReadResult> {
   const { statement, estimate } = plan;
   const statements = estimate ? [statement, estimate] : [statement];
+  const begin = role === undefined ? BEGIN_READ : `${BEGIN_READ}; ${setRole(role)}`;
   const results = await withClient(pool, (client) =>
-    client.pipeline ? pipelined(client, statements) : inTurn(client, statements),
+    client.pipeline ? pipelined(client, begin, statements) : inTurn(client, begin, statements),
   );
   const row: ReadRow = results[0]?.rows[0];
   return { row, estimate: estimate && estimatedRows(results[1]?.rows[0]) };
@@ -54,9 +57,13 @@ export async function runWrite(
   });
 }
 
-async function pipelined(client: pg.PoolClient, statements: readonly Statement[]): Promise<pg.QueryResult[]> {
+async function pipelined(
+  client: pg.PoolClient,
+  begin: string,
+  statements: readonly Statement[],
+): Promise<pg.QueryResult[]> {
   const [begun, ...rest] = await Promise.allSettled([
-    client.query(BEGIN_READ),
+    client.query(begin),
     ...statements.map((statement) => client.query(statement)),
     // After an error PostgreSQL turns this commit into a rollback: no further round trip.
     client.query('commit'),
@@ -69,10 +76,14 @@ async function pipelined(client: pg.PoolClient, statements: readonly Statement[]
     .slice(1);
 }
 
-async function inTurn(client: pg.PoolClient, statements: readonly Statement[]): Promise<pg.QueryResult[]> {
+async function inTurn(
+  client: pg.PoolClient,
+  begin: string,
+  statements: readonly Statement[],
+): Promise<pg.QueryResult[]> {
   const results: pg.QueryResult[] = [];
   try {
-    await client.query(BEGIN_READ);
+    await client.query(begin);
     for (const statement of statements) results.push(await client.query(statement));
     await client.query('commit');
   } catch (error) {

@@ -26,6 +26,7 @@ import { type Format, narrowByRange, type Preferences, parseAccept, parsePrefer 
 import { planRead, type ReadPlan } from './read.ts';
 import { ReadQueue, readKey } from './readQueue.ts';
 import { checkWrite, type RestResponse, readResponse, writeResponse } from './response.ts';
+import type { RestRoles } from './roles.ts';
 import { planWrite } from './write.ts';
 
 export interface DoorOptions {
@@ -34,20 +35,24 @@ export interface DoorOptions {
   /** What which scope may touch; by default the standard allow-list. */
   publication?: Publication;
   readLimits?: Partial<CoalescerLimits>;
+  /** Under which each scope reads; by default the pool's own. */
+  roles?: RestRoles | undefined;
 }
 
 export class RestDoor {
   readonly #pool: pg.Pool;
   readonly #catalog: Catalog;
   readonly #publication: Publication;
+  readonly #roles: RestRoles | undefined;
   readonly #reads: ReadQueue<RestResponse>;
   readonly #writes: Limiter;
 
-  constructor({ pool, catalog, publication = publish(), readLimits = {} }: DoorOptions) {
+  constructor({ pool, catalog, publication = publish(), readLimits = {}, roles }: DoorOptions) {
     const share = (part: number) => Math.max(1, Math.floor((pool.options.max ?? 10) * part));
     this.#pool = pool;
     this.#catalog = catalog;
     this.#publication = publication;
+    this.#roles = roles;
     this.#reads = new ReadQueue({ ...READ_LIMITS, maxRunning: share(READ_SHARE), ...readLimits });
     this.#writes = new Limiter('writes', share(WRITE_SHARE), MAX_WAITING_WRITES);
   }
@@ -152,7 +157,7 @@ export class RestDoor {
     });
     const { plan, query, result } = planned;
     return this.#reads.run(key, async () => {
-      const outcome = await this.#refreshingOnMiss(() => runRead(this.#pool, plan));
+      const outcome = await this.#refreshingOnMiss(() => runRead(this.#pool, plan, this.#roles?.[scope]));
       return readResponse(outcome, {
         ...headers,
         window: query,

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { chown, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError } from '../../startupError.ts';
+import { meansDiskFull } from '../diskFull.ts';
 import { type Account, giveTree, listedAccount } from './account.ts';
 import { type Binaries, POSTGRES_MAJOR } from './binaries.ts';
 import { openPlace, runDetached } from './childProcess.ts';
@@ -140,7 +141,8 @@ async function makeDirectory(directory: string): Promise<void> {
 /** A failure of the file system below the data directory as a sentence that says what to do. */
 export function asStartupError(dataDir: string, error: unknown): unknown {
   if (error instanceof StartupError) return error;
-  const { code, syscall } = error as NodeJS.ErrnoException;
+  const { syscall } = error as NodeJS.ErrnoException;
+  const code = meansDiskFull(error) ? 'ENOSPC' : (error as NodeJS.ErrnoException).code;
   const sentence =
     code === 'ENOENT' && (syscall === 'mkdir' || syscall === 'open')
       ? `Nothing can be stored in ${dataDir}: set NOWCAST_DATA_DIR to a directory on a disk.`
@@ -150,8 +152,7 @@ export function asStartupError(dataDir: string, error: unknown): unknown {
 
 export function fileSystemSentence(dataDir: string, code: string | undefined): string | undefined {
   const elsewhere = 'or set NOWCAST_DATA_DIR to another directory';
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return `The disk that holds ${dataDir} is full: make room, ${elsewhere}.`;
+  if (code === 'ENOSPC') return `The disk that holds ${dataDir} is full: make room, ${elsewhere}.`;
   if (code === 'EROFS') return `${dataDir} lies on a read-only file system: ${elsewhere.slice(3)}.`;
   if (code === 'ENOTDIR' || code === 'EEXIST')
     return `${dataDir} is not a directory: move it away, ${elsewhere}.`;
@@ -162,11 +163,7 @@ export function fileSystemSentence(dataDir: string, code: string | undefined): s
 }
 
 function initdbError(dataDir: string, output: string): StartupError {
-  const code = /No space left on device|Disk quota exceeded/.test(output)
-    ? 'ENOSPC'
-    : /Permission denied/.test(output)
-      ? 'EACCES'
-      : undefined;
+  const code = meansDiskFull(output) ? 'ENOSPC' : /Permission denied/.test(output) ? 'EACCES' : undefined;
   const unknownUid = /could not look up effective user ID (\d+)/.exec(output)?.[1];
   if (unknownUid !== undefined) {
     return new StartupError(

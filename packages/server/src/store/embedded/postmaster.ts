@@ -5,6 +5,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { StartupError } from '../../startupError.ts';
+import { meansDiskFull } from '../diskFull.ts';
 import type { Account } from './account.ts';
 import type { Binaries } from './binaries.ts';
 import { openPlace, spawnDetached } from './childProcess.ts';
@@ -200,11 +201,7 @@ function programError(program: string, error: Error): StartupError {
 function startError(dataDir: string, logFile: string, logStart: number): Error {
   const said = readFrom(logFile, logStart);
   if (/could not bind .*(Address already in use|in use)/.test(said)) return new PortTakenError('port taken');
-  const code = /No space left on device|Disk quota exceeded/.test(said)
-    ? 'ENOSPC'
-    : /Permission denied/.test(said)
-      ? 'EACCES'
-      : undefined;
+  const code = meansDiskFull(said) ? 'ENOSPC' : /Permission denied/.test(said) ? 'EACCES' : undefined;
   const words = said.match(/(?:FATAL|PANIC): .*/g)?.at(-1) ?? said.trim().split('\n').at(-1) ?? '';
   return new StartupError(
     fileSystemSentence(dataDir, code) ??

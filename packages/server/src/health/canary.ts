@@ -1,0 +1,177 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { hashKey } from '../access/keys.ts';
+import type { RealtimeHub } from '../deliver/realtime/hub.ts';
+import { advance, judge, type Progress, type Run, type Stage, type Verdict } from './canaryRun.ts';
+import { CanarySocket } from './canarySocket.ts';
+
+/** A transaction and a frame every five seconds cost nothing that can be measured. */
+export const defaultCanaryIntervalMs = 5_000;
+/** Longer than a run may take: what holds a connection of the pool beyond is ended. */
+const answerTimeoutMs = 10_000;
+
+export interface CanaryOptions {
+  readonly pool: pg.Pool;
+  readonly hub: Pick<RealtimeHub, 'send'>;
+  readonly log: Logger;
+  /** Events that wait for the writer, and how many transactions it has committed. */
+  readonly writer: () => { readonly pendingBytes: number; readonly commits: number };
+  readonly onArrival: (seconds: number) => void;
+  /** Time between two runs and, with it, the time that one has. */
+  readonly intervalMs: number;
+}
+
+export interface CanaryReport {
+  readonly status: 'starting' | 'ok' | 'failed';
+  /** Since the last one that arrived was sent: as old as what a dashboard shows is at most. */
+  readonly age_seconds: number | null;
+  /** Of the last one that arrived, from before its transaction to the socket. */
+  readonly latency_ms: number | null;
+  readonly broken_stage: Stage | null;
+}
+
+/**
+ * Sends a synthetic event the whole way every few seconds: a transaction with a feed row, NOTIFY, the feed, the hub, a
+ * real WebSocket. It stands in no table that users see and goes to a topic that nobody can guess.
+ */
+export class Canary {
+  readonly #options: CanaryOptions;
+  readonly #key = randomBytes(24).toString('base64url');
+  readonly #keyHash = hashKey(this.#key);
+  readonly #topic = `realtime:canary-${randomBytes(24).toString('base64url')}`;
+  #socket: CanarySocket | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+  #run: Run | undefined;
+  #verdict: Verdict = { status: 'starting', brokenStage: null };
+  #arrived: { readonly startedAtMs: number; readonly latencyMs: number } | undefined;
+  #commitsBefore = 0;
+  #writerWaitedBefore = false;
+  #writerStands = false;
+  /** While the database stands still one query waits, not one more each time. */
+  #storing: Promise<void> | undefined;
+
+  constructor(options: CanaryOptions) {
+    this.#options = options;
+  }
+
+  /** @param url `ws://host:port` of our own server */
+  start(url: string): void {
+    this.#socket = new CanarySocket({
+      url,
+      key: this.#key,
+      topic: this.#topic,
+      // One that was sent before cannot arrive.
+      onJoined: () => this.#begin(),
+      onMessage: (id) => this.#reached(id, 'received'),
+    });
+    this.#begin();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+    await this.#storing;
+  }
+
+  /** Opens the WebSocket of this very process and nothing else. */
+  isOwnKey(key: string | undefined): boolean {
+    return key !== undefined && hashKey(key) === this.#keyHash;
+  }
+
+  get sockets(): number {
+    return this.#socket?.isOpen === true ? 1 : 0;
+  }
+
+  /** The feed has met a canary's row: ours, or another server's. */
+  followed(id: unknown): void {
+    if (typeof id !== 'string' || this.#run?.id !== id) return;
+    this.#reached(id, 'followed');
+    this.#options.hub.send(this.#topic, 'canary', { id });
+  }
+
+  report(): CanaryReport {
+    const arrived = this.#arrived;
+    return {
+      status: this.#verdict.status,
+      age_seconds: arrived === undefined ? null : Math.round(performance.now() - arrived.startedAtMs) / 1000,
+      latency_ms: arrived === undefined ? null : Math.round(arrived.latencyMs * 10) / 10,
+      broken_stage: this.#verdict.brokenStage,
+    };
+  }
+
+  #begin(): void {
+    if (this.#stopped) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#timeIsUp(), this.#options.intervalMs).unref();
+    this.#socket?.keep();
+    this.#run = { id: randomUUID(), startedAtMs: performance.now(), progress: 'sent' };
+    this.#storing ??= this.#storeCurrent().finally(() => {
+      this.#storing = undefined;
+    });
+  }
+
+  #timeIsUp(): void {
+    const { pendingBytes, commits } = this.#options.writer();
+    this.#writerStands = this.#writerWaitedBefore && pendingBytes > 0 && commits === this.#commitsBefore;
+    this.#writerWaitedBefore = pendingBytes > 0;
+    this.#commitsBefore = commits;
+    this.#conclude(judge(this.#run!, this.#writerStands));
+    this.#begin();
+  }
+
+  async #storeCurrent(): Promise<void> {
+    let stored: string | undefined;
+    // Another run may have begun while the database stood still.
+    while (this.#run !== undefined && this.#run.id !== stored && !this.#stopped) {
+      stored = this.#run.id;
+      await this.#store(stored);
+    }
+  }
+
+  async #store(id: string): Promise<void> {
+    const query: pg.QueryConfig & { query_timeout: number } = {
+      name: 'canary',
+      text: `with told as (
+          insert into nowcast.feed (relation, row_count, changes) values ('canary', 1, jsonb_build_object('id', $1::text))
+        )
+        select nowcast.wake()`,
+      values: [id],
+      query_timeout: answerTimeoutMs,
+    };
+    try {
+      await this.#options.pool.query(query);
+      this.#reached(id, 'stored');
+    } catch (error) {
+      // The verdict says it, once, when the time is up.
+      this.#options.log.debug({ err: error }, 'the canary was not stored');
+    }
+  }
+
+  #reached(id: string, progress: Progress): void {
+    if (this.#run?.id !== id) return;
+    this.#run = advance(this.#run, progress);
+    if (progress !== 'received') return;
+    const { startedAtMs } = this.#run;
+    const latencyMs = performance.now() - startedAtMs;
+    this.#arrived = { startedAtMs, latencyMs };
+    this.#options.onArrival(latencyMs / 1000);
+    // Good news does not wait until the time is up.
+    if (this.#verdict.status !== 'ok') this.#conclude(judge(this.#run, this.#writerStands));
+  }
+
+  #conclude(verdict: Verdict): void {
+    const before = this.#verdict;
+    this.#verdict = verdict;
+    if (verdict.brokenStage !== null && verdict.brokenStage !== before.brokenStage) {
+      this.#options.log.warn(
+        { stage: verdict.brokenStage },
+        `the canary did not arrive: the stage ${verdict.brokenStage} does not work`,
+      );
+    } else if (verdict.status === 'ok' && before.status === 'failed') {
+      this.#options.log.info('the canary arrives again');
+    }
+  }
+}

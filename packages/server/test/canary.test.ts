@@ -1,0 +1,239 @@
+/** The synthetic event: it goes the whole way, nobody sees it, and where it stops is named. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Writable } from 'node:stream';
+import fc from 'fast-check';
+import pg from 'pg';
+import { pino } from 'pino';
+import { afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { loadCatalog } from '../src/deliver/catalog.ts';
+import { registerRealtime } from '../src/deliver/realtime/hub.ts';
+import { Canary, type CanaryOptions } from '../src/health/canary.ts';
+import { advance, judge, type Progress, type Run } from '../src/health/canaryRun.ts';
+import { startServer } from '../src/server.ts';
+import { readSettings } from '../src/settings.ts';
+import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
+import { supabaseClient } from './support/supabase.ts';
+
+let database: TestDatabase;
+let pool: pg.Pool;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = new pg.Pool({ connectionString: database.url, max: 3 });
+  return async () => {
+    await pool.end();
+    await database.drop();
+  };
+});
+
+/** Quick enough for a test, long enough for a commit on a busy machine. */
+const intervalMs = 400;
+
+async function whole(environment: Record<string, string> = {}) {
+  const settings = readSettings({
+    PORT: '0',
+    DATABASE_URL: database.url,
+    NOWCAST_LOG_LEVEL: 'silent',
+    ...environment,
+  });
+  const server = await startServer(settings, { canaryIntervalMs: intervalMs });
+  onTestFinished(() => server.close());
+  const health = async () => {
+    const response = await fetch(`${server.url.replace('0.0.0.0', '127.0.0.1')}/health`);
+    return { code: response.status, ...((await response.json()) as Record<string, unknown>) };
+  };
+  return { server, health };
+}
+
+const arrives = { status: 'ok', broken_stage: null, latency_ms: expect.any(Number) };
+
+describe('in a running server the canary', () => {
+  test.each([
+    ['without keys', {}],
+    [
+      'with keys, listening to everybody',
+      { HOST: '0.0.0.0', NOWCAST_INGEST_KEY: 'in', NOWCAST_ANON_KEY: 'read', NOWCAST_SERVICE_KEY: 'all' },
+    ],
+  ])('arrives %s', async (_what, environment) => {
+    const { health } = await whole(environment);
+    await expect
+      .poll(health, { timeout: 10_000 })
+      .toMatchObject({ code: 200, status: 'healthy', canary: arrives });
+  });
+
+  test('is seen by nobody: no event, no summary, no alert, no message to whoever subscribes to everything', async () => {
+    const { server, health } = await whole();
+    const client = supabaseClient(server.url);
+    onTestFinished(async () => void (await client.realtime.disconnect()));
+    const heard: unknown[] = [];
+    await new Promise<void>((resolve, reject) =>
+      client
+        .channel('everything')
+        .on('postgres_changes', { event: '*', schema: '*' }, (change) => heard.push(change))
+        .on('broadcast', { event: '*' }, (message) => heard.push(message))
+        .subscribe((status, error) => (status === 'SUBSCRIBED' ? resolve() : reject(error ?? status))),
+    );
+    const count = async (text: string) =>
+      Number((await pool.query<{ count: string }>(`select count(*) from ${text}`)).rows[0]!.count);
+    const before = await count(`nowcast.feed where relation = 'canary'`);
+    await expect
+      .poll(() => count(`nowcast.feed where relation = 'canary'`), { timeout: 10_000 })
+      .toBeGreaterThan(before + 2);
+    expect(heard).toEqual([]);
+    for (const table of [
+      'public.inference_logs',
+      'public.system_alerts',
+      'nowcast.summary_partials',
+      'nowcast.minute_summaries',
+      'nowcast_recompute_check()',
+      'loss_accounting()',
+    ]) {
+      expect(await count(table), table).toBe(0);
+    }
+    expect(await health()).toMatchObject({ last_event_age_seconds: null });
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toContain('nowcast_realtime_sockets 1\n');
+    expect(metrics).toMatch(/nowcast_end_to_end_seconds_count [1-9]/);
+  });
+
+  test('finds that the feed stands still although the database answers, and that it goes on', async () => {
+    const { health } = await whole();
+    await expect.poll(health, { timeout: 10_000 }).toMatchObject({ canary: arrives });
+    const { rows } = await pool.query<{ pid: number }>(
+      `select pid from pg_stat_activity where application_name = 'nowcast feed' and datname = current_database()`,
+    );
+    const { pid } = rows[0]!;
+    process.kill(pid, 'SIGSTOP');
+    const goOn = () => process.kill(pid, 'SIGCONT');
+    try {
+      await expect.poll(health, { timeout: 10_000 }).toMatchObject({
+        code: 200,
+        status: 'degraded',
+        message: 'the canary did not arrive: the stage feed does not work',
+        canary: { status: 'failed', broken_stage: 'feed' },
+      });
+    } finally {
+      goOn();
+    }
+    await expect.poll(health, { timeout: 10_000 }).toMatchObject({ status: 'healthy', canary: arrives });
+  });
+});
+
+describe('the canary names the stage that is broken:', () => {
+  const stops: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const stop of stops.splice(0).reverse()) await stop();
+  });
+
+  /** A hub on a server of its own, and a canary; what stands for the feed reads the table. */
+  async function parts(
+    options: Partial<CanaryOptions> & { follows?: boolean; serves?: boolean } = {},
+  ): Promise<{ canary: Canary; lines: string[] }> {
+    const http: Server = createServer();
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    stops.push(() => http.close());
+    const hub = registerRealtime(http, {
+      catalog: await loadCatalog(pool),
+      scopeOf: (key) => (canary.isOwnKey(key) ? 'anon' : undefined),
+      readableColumns: () => [],
+      originAllowed: () => options.serves !== false,
+    });
+    stops.push(() => hub.close());
+    const lines: string[] = [];
+    const written = new Writable({
+      write(chunk, _encoding, done) {
+        lines.push(JSON.parse(String(chunk)).msg);
+        done();
+      },
+    });
+    const canary: Canary = new Canary({
+      pool,
+      hub,
+      log: pino(written),
+      writer: () => ({ pendingBytes: 0, commits: 0 }),
+      onArrival: () => undefined,
+      intervalMs: 150,
+      ...options,
+    });
+    if (options.follows !== false) {
+      const listener = new pg.Client({ connectionString: database.url });
+      await listener.connect();
+      await listener.query('listen nowcast_feed');
+      let reading = Promise.resolve();
+      const read = async () => {
+        const { rows } = await listener.query(
+          `select changes->>'id' as id from nowcast.feed where relation = 'canary' order by position desc limit 1`,
+        );
+        canary.followed(rows[0]?.id);
+      };
+      listener.on('notification', () => {
+        reading = reading.then(read);
+      });
+      stops.push(async () => {
+        listener.removeAllListeners('notification');
+        await reading;
+        await listener.end();
+      });
+    }
+    canary.start(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`);
+    stops.push(() => canary.stop());
+    return { canary, lines };
+  }
+
+  const report = (canary: Canary) => expect.poll(() => canary.report(), { timeout: 5_000 });
+
+  test('none', async () => {
+    const { canary, lines } = await parts();
+    await report(canary).toMatchObject(arrives);
+    expect(lines).toEqual([]);
+  });
+
+  test('the feed, and the log says it once', async () => {
+    const { canary, lines } = await parts({ follows: false });
+    await report(canary).toMatchObject({ status: 'failed', broken_stage: 'feed', age_seconds: null });
+    await canary.stop();
+    expect(lines).toEqual(['the canary did not arrive: the stage feed does not work']);
+  });
+
+  test('realtime', async () => {
+    const { canary } = await parts({ serves: false });
+    await report(canary).toMatchObject({ status: 'failed', broken_stage: 'realtime' });
+  });
+
+  test('store, where the database is away', async () => {
+    const away = new pg.Pool({ connectionString: 'postgresql://nobody@127.0.0.1:1/none' });
+    stops.push(() => away.end());
+    const { canary } = await parts({ pool: away });
+    await report(canary).toMatchObject({ status: 'failed', broken_stage: 'store' });
+  });
+
+  test('store, where the writer stands still although the database takes the canary', async () => {
+    let pendingBytes = 1_000;
+    const { canary, lines } = await parts({ writer: () => ({ pendingBytes, commits: 7 }) });
+    await report(canary).toMatchObject({ status: 'failed', broken_stage: 'store' });
+    pendingBytes = 0;
+    await report(canary).toMatchObject(arrives);
+    expect(lines).toEqual([
+      'the canary did not arrive: the stage store does not work',
+      'the canary arrives again',
+    ]);
+  });
+});
+
+test('stages may be heard of in any order, and the furthest counts', () => {
+  const reached = fc.constantFrom<Progress>('sent', 'stored', 'followed', 'received');
+  fc.assert(
+    fc.property(fc.array(reached), fc.boolean(), (heard, writerStands) => {
+      const start: Run = { id: 'a', startedAtMs: 0, progress: 'sent' };
+      const run = heard.reduce(advance, start);
+      const { status, brokenStage } = judge(run, writerStands);
+      expect(status === 'ok').toBe(heard.includes('received') && !writerStands);
+      expect(brokenStage === null).toBe(status === 'ok');
+      if (!writerStands && status === 'failed') {
+        expect(brokenStage).toBe(
+          heard.includes('followed') ? 'realtime' : heard.includes('stored') ? 'feed' : 'store',
+        );
+      }
+    }),
+  );
+});
