@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbedded } from '../../src/store/embedded/embedded.ts';
 import { migrate } from '../../src/store/migrate.ts';
@@ -11,6 +12,7 @@ const URL_VARIABLE = 'TEST_POSTGRES_URL';
 /** Why the template could not be migrated: only the tests that need a database fail then. */
 const FAILURE_VARIABLE = 'TEST_POSTGRES_FAILURE';
 const TEMPLATE = 'nowcast_template';
+const maxLooksForClosing = 50;
 
 export type TestDatabase = { url: string; drop(): Promise<void> };
 
@@ -31,7 +33,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     url: withDatabase(server, name),
     async drop() {
       if (own) await own.stop();
-      else await admin(server, `drop database if exists ${name} with (force)`);
+      else await drop(server, name);
     },
   };
 }
@@ -44,7 +46,7 @@ export async function createEmptyDatabase(): Promise<TestDatabase> {
   await admin(server, `create database ${name} template template0`);
   return {
     url: withDatabase(server, name),
-    drop: () => admin(server, `drop database if exists ${name} with (force)`),
+    drop: () => drop(server, name),
   };
 }
 
@@ -74,6 +76,22 @@ export async function startSharedPostgres(): Promise<() => Promise<void>> {
   const server = await startTestPostgres();
   process.env[URL_VARIABLE] = server.url;
   return server.stop;
+}
+
+/** Connections that are just closing have their moment first: PostgreSQL's word that it ended them would be nobody's error. */
+async function drop(server: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server });
+  await client.connect();
+  try {
+    for (let looks = 0; looks < maxLooksForClosing; looks += 1) {
+      const { rowCount } = await client.query('select from pg_stat_activity where datname = $1', [name]);
+      if (rowCount === 0) break;
+      await delay(20);
+    }
+    await client.query(`drop database if exists ${name} with (force)`);
+  } finally {
+    await client.end();
+  }
 }
 
 async function admin(url: string, statement: string): Promise<void> {

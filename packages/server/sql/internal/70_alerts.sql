@@ -1,0 +1,176 @@
+-- Alerts: incidents, acknowledgements, silences, the outbox. Whoever inserts an alert, by SQL, REST, the latency check or
+-- the engine, passes here, so that alert, incident and outbox row share one transaction.
+
+-- Serialises the grouping of alerts into incidents over all servers.
+create or replace function nowcast.incident_lock() returns bigint
+  language sql immutable parallel safe as $$ select 7021850139404::bigint $$;
+
+-- Whether a silence's matchers name this alert: each label equal; "rule" is the rule; none name everything.
+create or replace function nowcast.matches_alert(matchers jsonb, rule text, labels jsonb) returns boolean
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select not exists (
+    select from jsonb_each_text(matchers) m
+    where m.value is distinct from case when m.key = 'rule' then rule else labels ->> m.key end
+  )
+$$;
+
+create or replace function nowcast.is_silenced(rule text, labels jsonb) returns boolean
+  language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from nowcast.alert_silences s
+    where s.starts_at <= now() and s.ends_at > now() and s.ended_at is null
+      and nowcast.matches_alert(s.matchers, rule, labels)
+  )
+$$;
+
+-- Silences begin and end by the clock. Returns how many open alerts changed.
+create or replace function nowcast.refresh_silenced() returns integer
+  language plpgsql as $$
+declare
+  changed integer;
+begin
+  update public.system_alerts a set silenced = not a.silenced
+  where a.status = 'firing' and a.silenced <> nowcast.is_silenced(a.rule, a.labels);
+  get diagnostics changed = row_count;
+  return changed;
+end
+$$;
+
+-- What the incident's open alerts add up to; its words are those of its gravest, oldest alert.
+create or replace function nowcast.summarise_incident(incident bigint) returns void
+  language sql set search_path = pg_catalog, pg_temp as $$
+  update nowcast.incidents i
+  set severity = case when s.critical then 'critical' else i.severity end,
+    title = case when s.alerts > 1 then format('%s (and %s more)', s.message, s.alerts - 1) else s.message end,
+    summary = i.summary || jsonb_build_object('models', s.models, 'rules', s.rules, 'alerts', s.alerts)
+  from (
+    select count(*)::integer as alerts, bool_or(a.severity = 'critical') as critical,
+      coalesce(jsonb_agg(distinct a.labels ->> 'model_version') filter (where a.labels ? 'model_version'), '[]') as models,
+      coalesce(jsonb_agg(distinct coalesce(a.rule, a.alert_type)), '[]') as rules,
+      (array_agg(a.message order by a.severity, a.id))[1] as message -- 'critical' sorts before 'warning'
+    from public.system_alerts a where a.incident_id = incident
+  ) s
+  where i.id = incident and s.alerts > 0
+$$;
+
+-- Gives a new alert its incident: the open one that shares its model, or that something joined in the last two minutes,
+-- within a quarter of an hour of its beginning; else a new one. The row itself is not there yet, so what is said of the
+-- incident is brought up to date after it (alert_joined).
+create or replace function nowcast.alert_begins() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  found bigint;
+begin
+  if new.status <> 'firing' or new.incident_id is not null then
+    return new;
+  end if;
+  -- A rule that is switched off stays silent, whoever checks it.
+  if exists (select from public.alert_rules r where r.name = new.rule and not r.enabled) then
+    return null;
+  end if;
+  -- ON CONFLICT is about to drop it; the first look spares the lock.
+  if exists (select from public.system_alerts a where a.rule = new.rule and a.labels = new.labels and a.status = 'firing')
+  then
+    return new;
+  end if;
+  perform pg_advisory_xact_lock(nowcast.incident_lock());
+  if exists (select from public.system_alerts a where a.rule = new.rule and a.labels = new.labels and a.status = 'firing')
+  then
+    return new;
+  end if;
+  new.silenced := nowcast.is_silenced(new.rule, new.labels);
+  new.last_seen_at := coalesce(new.last_seen_at, new.timestamp);
+  select i.id into found from nowcast.incidents i
+  where i.closed_at is null and (
+    i.summary -> 'models' ? (new.labels ->> 'model_version')
+    or (i.summary ->> 'last_joined_at')::timestamptz > now() - interval '2 minutes'
+      and i.opened_at > now() - interval '15 minutes'
+  )
+  order by (i.summary -> 'models' ? (new.labels ->> 'model_version')) desc nulls last, i.id desc limit 1;
+  if found is null then
+    insert into nowcast.incidents (severity, title) values (new.severity, new.message) returning id into found;
+  end if;
+  new.incident_id := found;
+  return new;
+end
+$$;
+
+-- News of a beginning: the incident's first alert, or one that makes it graver, is 'firing'; the others 'update' it.
+create or replace function nowcast.alert_joined() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  before nowcast.incidents;
+begin
+  select * into before from nowcast.incidents where id = new.incident_id for update;
+  update nowcast.incidents set summary = summary || jsonb_build_object('last_joined_at', now()) where id = before.id;
+  perform nowcast.summarise_incident(before.id);
+  insert into nowcast.alert_outbox (incident_id, alert_id, kind, severity, labels, payload)
+  values (new.incident_id, new.id,
+    case when not before.summary ? 'alerts' or before.severity = 'warning' and new.severity = 'critical'
+      then 'firing' else 'update' end,
+    new.severity, new.labels || jsonb_strip_nulls(jsonb_build_object('rule', new.rule)),
+    jsonb_build_object('message', new.message, 'alert_type', new.alert_type, 'rule', new.rule,
+      'began_at', new.timestamp, 'escalated', before.summary ? 'alerts'));
+  return null;
+end
+$$;
+
+-- Who acknowledged, and what resolving brings with it: the article's panel shows `acknowledged = false`.
+create or replace function nowcast.alert_changes() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if new.status = 'resolved' and old.status = 'firing' then
+    new.resolved_at := coalesce(new.resolved_at, now());
+    new.acknowledged := true;
+  elsif new.acknowledged and not coalesce(old.acknowledged, false) then
+    new.acknowledged_at := coalesce(new.acknowledged_at, now());
+  end if;
+  return new;
+end
+$$;
+
+-- The end of an incident is the end of its last alert.
+create or replace function nowcast.alert_ended() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  ended nowcast.incidents;
+begin
+  if tg_op = 'UPDATE' and new.status = 'firing' then
+    return null;
+  end if;
+  perform pg_advisory_xact_lock(nowcast.incident_lock());
+  update nowcast.incidents i set closed_at = now()
+  where i.id = old.incident_id and i.closed_at is null
+    and not exists (select from public.system_alerts a where a.incident_id = i.id and a.status = 'firing')
+  returning i.* into ended;
+  if ended.id is not null then
+    insert into nowcast.alert_outbox (incident_id, alert_id, kind, severity, labels, payload)
+    values (ended.id, old.id, 'resolved', ended.severity,
+      old.labels || jsonb_strip_nulls(jsonb_build_object('rule', old.rule)),
+      jsonb_build_object('message', ended.title,
+        'duration_seconds', round(extract(epoch from ended.closed_at - ended.opened_at)::numeric, 1)));
+  end if;
+  return null;
+end
+$$;
+
+create or replace trigger alert_begins before insert on public.system_alerts
+  for each row execute function nowcast.alert_begins();
+create or replace trigger alert_joined after insert on public.system_alerts
+  for each row when (new.status = 'firing' and new.incident_id is not null) execute function nowcast.alert_joined();
+create or replace trigger alert_changes before update on public.system_alerts
+  for each row when (old.status = 'firing') execute function nowcast.alert_changes();
+create or replace trigger alert_ended after update of status on public.system_alerts
+  for each row when (old.status = 'firing' and old.incident_id is not null) execute function nowcast.alert_ended();
+create or replace trigger alert_deleted after delete on public.system_alerts
+  for each row when (old.status = 'firing' and old.incident_id is not null) execute function nowcast.alert_ended();
+
+create or replace function nowcast.wake_outbox() returns trigger
+  language plpgsql as $$
+begin
+  perform pg_notify('nowcast_outbox', '');
+  return null;
+end
+$$;
+create or replace trigger wake_outbox after insert on nowcast.alert_outbox
+  for each statement execute function nowcast.wake_outbox();

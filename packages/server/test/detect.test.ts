@@ -1,0 +1,223 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { parseBudget, RateDetector, SeriesDetector, type Verdict } from '../src/process/detect/index.ts';
+import { buildServer, spawnNowcast } from './support/processes.ts';
+
+const startMs = Date.UTC(2026, 0, 5);
+const minuteMs = 60_000;
+
+/** Wild streams: ordinary values, repeats, gaps, time going back, and every number there is. */
+const stream = fc.array(
+  fc.tuple(
+    fc.oneof(
+      { weight: 8, arbitrary: fc.constant(5 * minuteMs) },
+      fc.integer({ min: -minuteMs, max: 86_400_000 }),
+    ),
+    fc.oneof(
+      { weight: 6, arbitrary: fc.double({ min: 90, max: 110, noNaN: true }) },
+      { weight: 2, arbitrary: fc.constant(100) },
+      fc.double(),
+    ),
+  ),
+  { minLength: 1, maxLength: 150 },
+);
+const counts = fc.array(
+  fc.tuple(
+    fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 0, max: 3 }) }, fc.double()),
+    fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 0, max: 100 }) }, fc.double()),
+  ),
+  { minLength: 1, maxLength: 150 },
+);
+
+type Step = (detector: { state(): unknown }, index: number) => Verdict;
+interface Kind {
+  readonly restore: (state: unknown) => { state(): unknown };
+  readonly step: Step;
+  readonly length: number;
+}
+
+function seriesOf(points: readonly (readonly [number, number])[]): Kind {
+  let timestampMs = startMs;
+  const timed = points.map(([passedMs, value]) => {
+    timestampMs += passedMs;
+    return [timestampMs, value] as const;
+  });
+  return {
+    restore: (state) => SeriesDetector.restore(state),
+    step: (detector, index) => (detector as SeriesDetector).push(...timed[index]!),
+    length: points.length,
+  };
+}
+
+function ratesOf(points: readonly (readonly [number, number])[]): Kind {
+  return {
+    restore: (state) => RateDetector.restore(state),
+    step: (detector, index) => (detector as RateDetector).push(startMs + index * minuteMs, ...points[index]!),
+    length: points.length,
+  };
+}
+
+const kinds = [
+  ['SeriesDetector', stream, seriesOf],
+  ['RateDetector', counts, ratesOf],
+] as const;
+
+describe.each(kinds)('%s', (_name, streams, kindOf) => {
+  test('goes on from its state at any point as if it had never stopped', () => {
+    fc.assert(
+      fc.property(streams, fc.nat(149), (points, stopAt) => {
+        const kind = kindOf(points);
+        const through = kind.restore(undefined);
+        let stopped = kind.restore(undefined);
+        for (let i = 0; i < kind.length; i++) {
+          if (i === stopAt) stopped = kind.restore(JSON.parse(JSON.stringify(stopped.state())));
+          expect(kind.step(stopped, i)).toEqual(kind.step(through, i));
+        }
+        expect(JSON.stringify(stopped.state())).toBe(JSON.stringify(through.state()));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('scores between 0 and 1 and keeps a finite state, whatever comes', () => {
+    fc.assert(
+      fc.property(streams, (points) => {
+        const kind = kindOf(points);
+        const detector = kind.restore(undefined);
+        for (let i = 0; i < kind.length; i++) {
+          const { score, reason } = kind.step(detector, i);
+          expect(score >= 0 && score <= 1).toBe(true);
+          expect(reason).not.toMatch(/NaN|Infinity|undefined/);
+        }
+        // A number that JSON cannot hold would be null.
+        expect(JSON.stringify(detector.state())).not.toContain('null');
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('begins anew on a state it does not know', () => {
+    for (const state of [
+      null,
+      7,
+      {},
+      { version: 99 },
+      { version: 1, numbers: [1], tails: [], episode: [] },
+    ]) {
+      const kind = kindOf([[1, 100]]);
+      expect(kind.restore(state).state()).toEqual(kind.restore(undefined).state());
+    }
+  });
+});
+
+describe('SeriesDetector', () => {
+  /** A wave a day with a little noise, without a random source. */
+  const usual = (index: number) =>
+    100 +
+    40 * Math.sin((index / 288) * 2 * Math.PI) +
+    4 * Math.sin(index * 12.9898) * Math.cos(index * 78.233);
+  const judge = (values: readonly number[]) => {
+    const detector = SeriesDetector.restore(undefined, { name: 'p95 latency' });
+    return values.map((value, index) => detector.push(startMs + index * 5 * minuteMs, value));
+  };
+  const days = (count: number) => Array.from({ length: count * 288 }, (_, index) => usual(index));
+
+  test('says nothing while it learns', () => {
+    expect(
+      judge(days(1))
+        .slice(0, 30)
+        .every(({ score, anomaly }) => score === 0 && !anomaly),
+    ).toBe(true);
+  });
+
+  test.each([
+    ['a spike', (value: number, at: number) => (at < 2 ? value + 200 : value), 1, /far above/],
+    ['a drop to nothing', () => 0, 1, /below|down/],
+    ['a value that stands still', () => 91.5, 12, /times in a row/],
+  ])('raises one alarm for %s, at once', (_name, change, within, sentence) => {
+    const from = 10 * 288;
+    const values = days(11).map((value, index) =>
+      index >= from && index < from + 40 ? change(value, index - from) : value,
+    );
+    const verdicts = judge(values);
+    const alarms = verdicts.flatMap(({ anomaly }, index) =>
+      anomaly && index >= from - 288 && index < from + 40 ? [index] : [],
+    );
+    expect(alarms[0]).toBeGreaterThanOrEqual(from);
+    expect(alarms[0]).toBeLessThan(from + within);
+    expect(alarms.length).toBeLessThanOrEqual(2);
+    expect(verdicts[alarms[0]!]!.reason).toMatch(sentence);
+  });
+
+  test('watches only the side that is bad', () => {
+    const fell = [...days(10), 0, 0, 0];
+    const detector = SeriesDetector.restore(undefined, { direction: 'up' });
+    const last = fell.map((value, index) => detector.push(startMs + index * 5 * minuteMs, value)).slice(-3);
+    expect(last.some(({ anomaly }) => anomaly)).toBe(false);
+  });
+});
+
+describe('RateDetector', () => {
+  const afterDay = () => {
+    const detector = RateDetector.restore(undefined);
+    for (let minute = 0; minute < 1440; minute++)
+      detector.push(startMs + minute * minuteMs, minute % 3 === 0 ? 1 : 0, 50);
+    return detector;
+  };
+
+  test('sees many failures at once and tells the counts', () => {
+    const verdict = afterDay().push(startMs + 1440 * minuteMs, 15, 50);
+    expect(verdict.anomaly).toBe(true);
+    expect(verdict.reason).toMatch(/30 % \(15 of 50\), far above the usual 0\.\d+ %/);
+  });
+
+  test('does not mind two failures of two at night', () => {
+    expect(afterDay().push(startMs + 1440 * minuteMs, 2, 2).anomaly).toBe(false);
+  });
+});
+
+describe('a budget in words', () => {
+  test.each([
+    ['1 per week', 1],
+    ['twice a week', 2],
+    ['one every 2 weeks', 0.5],
+    ['3 alarms per day', 21],
+  ])('%s', (words, perWeek) => {
+    expect(parseBudget(words)).toBeCloseTo(perWeek);
+  });
+
+  test.each(['', 'often', '0 per week', '1 per eon', '-1 per week'])('"%s" is none', (words) => {
+    expect(parseBudget(words)).toBeUndefined();
+  });
+});
+
+describe('nowcast detect', () => {
+  beforeAll(buildServer);
+
+  const run = async (input: string, args: string[] = []) => {
+    const { ended, stdout, stderr } = spawnNowcast(['detect', ...args], {}, input);
+    const { code } = await ended;
+    return { code, lines: stdout().split('\n').filter(Boolean), stderr: stderr() };
+  };
+
+  test('answers every row, also one that it cannot read', async () => {
+    const { code, lines, stderr } = await run(
+      'timestamp,value\n2026-01-05 00:00:00,1\n2026-01-05 00:05:00,n/a\n1767571800,2\n',
+    );
+    expect(code).toBe(0);
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { timestamp: '2026-01-05 00:00:00', value: 1, score: 0, anomaly: false },
+      { value: null, score: 0, anomaly: false, reason: 'The value is not a number.' },
+      { timestamp: '1767571800', value: 2, score: 0, anomaly: false },
+    ]);
+    expect(stderr).toContain('Row 3: The value is not a number.');
+  });
+
+  test.each([
+    ['a header it does not know', 'time,number\n1,2\n', []],
+    ['no input', '', []],
+    ['a budget that is none', 'timestamp,value\n', ['--budget', 'often']],
+  ])('refuses %s as wrong usage', async (_name, input, args) => {
+    expect(await run(input, args)).toMatchObject({ code: 2, lines: [] });
+  });
+});
