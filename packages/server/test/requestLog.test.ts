@@ -70,8 +70,8 @@ describe('a server that logs everything', () => {
     const owner = new pg.Client({ connectionString: database.url });
     await owner.connect();
     await owner.query('alter table nowcast.batches rename to elsewhere');
-    const named = { 'idempotency-key': payload };
-    expect(await send('unexpected', batch, secrets.ingest, `[${good}]`, named)).toBeGreaterThanOrEqual(400);
+    const report = JSON.stringify({ events: [], batch_id: payload, dropped: { full: 1 } });
+    expect(await send('failing', batch, secrets.ingest, report)).toBe(500);
     await owner.query('drop schema nowcast cascade');
     expect(await send('unexpected', '/rest/v1/rpc/metrics', secrets.anon)).toBeGreaterThanOrEqual(400);
     await owner.end();
@@ -88,6 +88,17 @@ describe('a server that logs everything', () => {
     const given = Object.values(ids);
     expect(given.every((id) => typeof id === 'string' && /^[\w.:-]{1,100}$/.test(id))).toBe(true);
     expect(new Set(given).size).toBe(given.length);
+  });
+
+  test('names the request that failed unexpectedly, and why', () => {
+    const failures = lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 50);
+    expect(failures).toContainEqual(
+      expect.objectContaining({
+        msg: 'ingest failed',
+        request_id: ids.failing,
+        err: expect.objectContaining({ message: expect.stringContaining('nowcast.batches') }),
+      }),
+    );
   });
 
   test.each(Object.entries({ ...secrets, payload }))('never says %s', (_name, secret) => {
