@@ -13,7 +13,7 @@ export function problemsOnly(log: Logger): Logger {
   return log.isLevelEnabled('warn') ? log.child({}, { level: 'warn' }) : log;
 }
 
-export function describeRequest({
+function describeRequest({
   method,
   routeOptions,
 }: {

@@ -48,9 +48,7 @@ describe.runIf(available)('PostgreSQL 15 over TLS with verified certificates', (
       event({ model_version: 'a' }),
       event({ model_version: 'b', timestamp: new Date(now - 86_400_000).toISOString(), feature: 'f' }),
     ]);
-    await Promise.all(
-      Array.from({ length: 20 }, () => pipeline.take([event({ model_version: 'a' })])),
-    );
+    await Promise.all(Array.from({ length: 20 }, () => pipeline.take([event({ model_version: 'a' })])));
     await pipeline.query(
       `insert into inference_logs (model_version, inference_time_ms) select 'a', i from generate_series(1, 50) i`,
     );

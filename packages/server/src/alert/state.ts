@@ -114,7 +114,7 @@ export const flapMemoryMs = 3_600_000;
 /** Without anything to judge by, an alert ends after this. */
 export const maxUnknownMs = 3_600_000;
 /** Each return doubles the calm that is asked for, up to this or the rule's own. */
-export const maxHoldMs = 3_600_000;
+const maxHoldMs = 3_600_000;
 
 export function inactive(nowMs: number): AlertState {
   return { phase: 'inactive', sinceMs: nowMs, judgedAtMs: nowMs, flaps: 0 };

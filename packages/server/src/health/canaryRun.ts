@@ -1,5 +1,5 @@
 /** The stages of the pipeline in their order; a run waits for one of them or has been through all. */
-export const stages = ['store', 'feed', 'realtime'] as const;
+const stages = ['store', 'feed', 'realtime'] as const;
 export type Stage = (typeof stages)[number];
 
 /** What a run has been through: nothing yet, its commit, the feed, the subscribed socket. */

@@ -40,7 +40,7 @@ export interface IntakeResult {
 }
 
 /** What one event may hold beyond its named fields. */
-export type EventLimits = Pick<Settings, 'maxMetadataBytes' | 'maxJsonDepth' | 'maxJsonKeys'>;
+type EventLimits = Pick<Settings, 'maxMetadataBytes' | 'maxJsonDepth' | 'maxJsonKeys'>;
 
 export interface IntakeOptions {
   readonly writer: Writer;
