@@ -147,6 +147,17 @@ describe('the README', () => {
     await expect.poll(() => heard).toMatchObject([{ model_version: 'seen' }]);
   });
 
+  test('npx nowcast simulate sends traffic with an incident', async () => {
+    const before = await eventsSeen();
+    const { code } = shell(
+      commandOf('npx nowcast simulate')
+        .replace('--duration 5m', '--rate 50 --duration 3s')
+        .replace('@1m+2m', '@1s+1s'),
+    );
+    expect(code).toBe(0);
+    expect(await eventsSeen()).toBeGreaterThan(before);
+  });
+
   test('npx nowcast replay replays a file', async () => {
     const now = Date.now();
     const rows = Array.from(
