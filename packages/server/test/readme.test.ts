@@ -158,6 +158,24 @@ describe('the README', () => {
     expect(await eventsSeen()).toBeGreaterThan(before);
   });
 
+  test('npx nowcast detect judges a series', async () => {
+    const rows = Array.from(
+      { length: 50 },
+      (_, index) => `${new Date(index * 60_000).toISOString()},${index % 7}`,
+    );
+    await writeFile(path.join(scratch, 'series.csv'), ['timestamp,value', ...rows, ''].join('\n'));
+    const { code, output } = shell(
+      commandOf('npx nowcast detect').replace('series.csv', path.join(scratch, 'series.csv')),
+    );
+    expect(code).toBe(0);
+    expect(
+      output
+        .trim()
+        .split('\n')
+        .filter((line) => line.startsWith('{')),
+    ).toHaveLength(50);
+  });
+
   test('npx nowcast replay replays a file', async () => {
     const now = Date.now();
     const rows = Array.from(
