@@ -29,6 +29,20 @@ const PARTS = [
     ],
   },
   {
+    name: 'client',
+    title: 'Building the client',
+    inputs: ['tsconfig.base.json', 'packages/client'],
+    inputPattern: /^(?:tsconfig\.base\.json|packages\/client\/(?:src\/.*|tsconfig\.json|package\.json))$/,
+    output: 'packages/client/dist/node.js',
+    stamp: 'packages/client/dist/.built',
+    wanted: () => true,
+    command: () => [
+      path.join(path.dirname(resolve('typescript/package.json')), 'bin/tsc'),
+      '-b',
+      'packages/client',
+    ],
+  },
+  {
     name: 'page',
     title: 'Building the page',
     inputs: ['package-lock.json', 'packages/dashboard'],

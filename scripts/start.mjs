@@ -17,7 +17,7 @@ async function main() {
     const { installIfNeeded } = await import('./install.mjs');
     await installIfNeeded('run');
     const { buildStale } = await import('./build.mjs');
-    await buildStale();
+    await buildStale(['server', 'page']);
     const { runCli } = await import('../packages/server/dist/cli.js');
     await runCli(['start', ...process.argv.slice(2)]);
   } catch (error) {

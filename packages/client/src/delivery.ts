@@ -1,0 +1,264 @@
+import { type Batch, batchOf, linesOf, type Redact } from './batch.ts';
+import type { Breaker } from './breaker.ts';
+import { EventQueue, type QueuedEvent } from './eventQueue.ts';
+import { type Compress, type PostOptions, post, type Send, unref } from './post.ts';
+import type { Spool } from './spoolContract.ts';
+import { SpooledBatches } from './spooledBatches.ts';
+import type { Tally } from './tally.ts';
+
+export interface DeliveryOptions {
+  readonly url: string;
+  readonly key: string | undefined;
+  readonly client: string;
+  readonly send: Send;
+  readonly compress: Compress | undefined;
+  readonly maxBatchEvents: number;
+  readonly maxBatchBytes: number;
+  readonly flushIntervalMs: number;
+  readonly timeoutMs: number;
+  /** A batch that is not stored after so long is given up, or spooled. */
+  readonly budgetMs: number;
+  readonly maxQueueBytes: number;
+  readonly redact: Redact | undefined;
+  readonly spool: Spool | undefined;
+  readonly breaker: Breaker;
+  readonly tally: Tally;
+  readonly warn: (message: string) => void;
+}
+
+const batchPath = '/telemetry/inference/batch';
+
+/**
+ * Takes events and gets them to Nowcast: one request at a time, while it is under way the next batch gathers. Nothing
+ * here throws, and nothing runs inside `offer` but putting the event into the queue.
+ */
+export class Delivery {
+  readonly #options: DeliveryOptions;
+  readonly #queue: EventQueue;
+  /** Formed and not stored yet, oldest first; more than one only after a batch was halved. */
+  #batches: Batch[] = [];
+  readonly #spooled: SpooledBatches;
+  #running: Promise<void> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerIsSoon = false;
+  #flushing = 0;
+  #closed = false;
+  #wake: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+  #attempt: AbortController | undefined;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+    this.#queue = new EventQueue(options.maxQueueBytes);
+    this.#spooled = new SpooledBatches(options.spool, options.tally, options.warn);
+    // What an earlier process left is sent without waiting for the first event.
+    if (this.#spooled.takes) this.#runSoon();
+  }
+
+  get queued(): number {
+    let events = this.#queue.size + this.#spooled.events;
+    for (const batch of this.#batches) if (!batch.spooled) events += batch.events;
+    return events;
+  }
+
+  offer(queued: QueuedEvent): void {
+    const { tally, maxBatchEvents, maxBatchBytes, flushIntervalMs, maxQueueBytes } = this.#options;
+    if (this.#closed) {
+      tally.drop('closed', 1);
+      return;
+    }
+    const evicted = this.#queue.push(queued);
+    if (evicted > 0) tally.drop('queue_full', evicted);
+    if (this.#running !== undefined) {
+      // Room is made on disk before events have to go.
+      if (this.#spooled.takes && this.#queue.bytes * 2 > maxQueueBytes) this.#wake?.();
+      return;
+    }
+    if (this.#queue.size >= maxBatchEvents || this.#queue.bytes >= maxBatchBytes) this.#runSoon();
+    else if (this.#timer === undefined) this.#timer = this.#later(flushIntervalMs);
+  }
+
+  /** @returns whether everything was delivered in time */
+  async flush(timeoutMs: number): Promise<boolean> {
+    const { breaker } = this.#options;
+    this.#flushing++;
+    breaker.hurry();
+    this.#wake?.();
+    this.#run();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    try {
+      await Promise.race([this.#running, deadline]);
+    } finally {
+      clearTimeout(timer);
+      this.#flushing--;
+    }
+    return this.queued === 0;
+  }
+
+  /** Flushes, and gives up the attempt that is under way then: what cannot be sent is retried later, or spooled now. */
+  async flushOrAbandon(timeoutMs: number): Promise<void> {
+    if (!(await this.flush(timeoutMs))) this.#attempt?.abort();
+  }
+
+  /** Delivers what it can in time; the rest goes to the spool or is counted as dropped. */
+  close(timeoutMs: number): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    await this.flush(timeoutMs);
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#attempt?.abort();
+    this.#wake?.();
+    await this.#running;
+    if (this.#spooled.takes) await this.#spill();
+    const { tally } = this.#options;
+    tally.drop('closed', this.#queue.take(Infinity, Infinity).length);
+    for (const batch of this.#batches) if (!batch.spooled) tally.drop('closed', batch.events);
+    this.#batches = [];
+  }
+
+  #later(delayMs: number): ReturnType<typeof setTimeout> {
+    return unref(setTimeout(() => this.#run(), delayMs));
+  }
+
+  #runSoon(): void {
+    if (this.#timerIsSoon) return;
+    clearTimeout(this.#timer);
+    this.#timerIsSoon = true;
+    this.#timer = this.#later(0);
+  }
+
+  #run(): void {
+    if (this.#running !== undefined || this.#closed) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#timerIsSoon = false;
+    this.#running = this.#deliverAll()
+      .catch((error) => this.#options.warn(`delivery failed: ${error}`))
+      .then(() => {
+        this.#running = undefined;
+        if (this.#closed || this.queued === 0) return;
+        if (this.#batches.length > 0 || this.#queue.size >= this.#options.maxBatchEvents) this.#runSoon();
+        else this.#timer ??= this.#later(this.#options.flushIntervalMs);
+      });
+  }
+
+  async #deliverAll(): Promise<void> {
+    await this.#spooled.open();
+    let isFirst = true;
+    while (!this.#closed) {
+      await this.#waitForBreaker();
+      if (this.#closed) return;
+      const batch = await this.#next(isFirst);
+      if (batch === undefined || this.#closed) return;
+      isFirst = false;
+      await this.#deliver(batch);
+    }
+  }
+
+  async #next(partial: boolean): Promise<Batch | undefined> {
+    const { maxBatchEvents, maxBatchBytes } = this.#options;
+    while (this.#batches.length === 0) {
+      const spooled = await this.#spooled.oldest();
+      if (spooled !== undefined) this.#batches.push(spooled);
+      else {
+        if (this.#queue.size === 0) return undefined;
+        const full = this.#queue.size >= maxBatchEvents || this.#queue.bytes >= maxBatchBytes;
+        if (!full && !partial && this.#flushing === 0) return undefined;
+        const formed = this.#form(maxBatchBytes);
+        if (formed !== undefined) this.#batches.push(formed);
+      }
+    }
+    return this.#batches[0];
+  }
+
+  #form(maxBytes: number): Batch | undefined {
+    const { tally, redact, client, warn, maxBatchEvents } = this.#options;
+    const lines = linesOf(this.#queue.take(maxBatchEvents, maxBytes), tally, redact, warn);
+    return lines.length === 0 ? undefined : batchOf(lines, client, tally.takeUntold(), Date.now());
+  }
+
+  /** One attempt for the first batch. */
+  async #deliver(batch: Batch): Promise<void> {
+    const { tally, breaker, client, budgetMs, warn } = this.#options;
+    this.#attempt = new AbortController();
+    const answer = await post(batchPath, batch.body, this.postOptions(this.#attempt.signal));
+    this.#attempt = undefined;
+    if (answer.kind === 'retry') {
+      if (this.#closed) return;
+      breaker.failed(Date.now(), answer.retryAfterMs);
+      warn(`Nowcast cannot be reached, events wait or are dropped and counted: ${answer.why}`);
+      if (this.#spooled.takes || batch.spooled || Date.now() - batch.formedAtMs < budgetMs) return;
+      this.#batches.shift();
+      tally.drop('unreachable', batch.events);
+      tally.tellAgain(batch.dropped);
+      return;
+    }
+    breaker.succeeded();
+    if (answer.kind === 'too_large' && batch.lines !== undefined && batch.lines.length > 1) {
+      const half = Math.ceil(batch.lines.length / 2);
+      const halves = [batch.lines.slice(0, half), batch.lines.slice(half)];
+      const [first, second] = halves.map((lines) => batchOf(lines, client, undefined, batch.formedAtMs));
+      tally.tellAgain(batch.dropped);
+      this.#batches.splice(0, 1, first!, second!);
+      return;
+    }
+    if (answer.kind === 'stored') {
+      const { rejected } = answer.body;
+      const refused = typeof rejected === 'number' ? Math.min(rejected, batch.events) : 0;
+      tally.sent += batch.events - refused;
+      tally.drop('rejected', refused);
+      if (refused > 0) warn(`Nowcast rejected events: ${JSON.stringify(answer.body.errors).slice(0, 300)}`);
+    } else {
+      tally.drop('refused', batch.events);
+      tally.tellAgain(batch.dropped);
+      warn(`Nowcast refused events: ${answer.kind === 'refused' ? answer.why : 'one was too large'}`);
+    }
+    this.#batches.shift();
+    if (batch.spooled) await this.#spooled.forget(batch);
+  }
+
+  postOptions(signal: AbortSignal): PostOptions {
+    const { url, key, send, compress, timeoutMs } = this.#options;
+    return { url, key, send, compress, timeoutMs, signal };
+  }
+
+  async #waitForBreaker(): Promise<void> {
+    const { breaker, flushIntervalMs } = this.#options;
+    for (;;) {
+      if (this.#spooled.takes && breaker.isFailing) await this.#spill();
+      const waitMs = breaker.waitMs(Date.now());
+      if (waitMs === 0 || this.#closed) return;
+      await new Promise<void>((resolve) => {
+        const timer = unref(
+          setTimeout(resolve, this.#spooled.takes ? Math.min(waitMs, flushIntervalMs) : waitMs),
+        );
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#wake = undefined;
+    }
+  }
+
+  /** Moves everything from memory to the spool. */
+  async #spill(): Promise<void> {
+    this.#batches = this.#batches.filter((batch) => !batch.spooled);
+    while (this.#spooled.takes) {
+      if (this.#batches.length === 0) {
+        if (this.#queue.size === 0) return;
+        const formed = this.#form(this.#options.maxBatchBytes);
+        if (formed === undefined) continue;
+        this.#batches.push(formed);
+      }
+      await this.#spooled.put(this.#batches[0]!, () => this.#batches.shift());
+    }
+  }
+}

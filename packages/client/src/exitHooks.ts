@@ -1,0 +1,48 @@
+import process from 'node:process';
+import type { Hooked, Hooks } from './nowcast.ts';
+
+/** The end of a process waits for the collector no longer than this. */
+const exitTimeoutMs = 700;
+/** Marks our listeners, also those of another copy of this package. */
+const ours = Symbol.for('nowcast-client.exit');
+
+/** Flushes when the process has nothing left to do, and before SIGTERM ends it. */
+export function exitHooks(): Hooks {
+  let hooked: Hooked | undefined;
+  let triedWith = 0;
+  // Emitted again after each flush: a dead collector must not keep the process for ever.
+  const beforeExit = () => {
+    const queued = hooked?.queued() ?? 0;
+    if (hooked === undefined || queued === 0 || queued === triedWith) return;
+    triedWith = queued;
+    hooked.flush(exitTimeoutMs, () => {
+      triedWith = hooked?.queued() ?? 0;
+    });
+  };
+  const onTerm = Object.assign(
+    () => {
+      if (hooked === undefined) return;
+      // With listeners of the host's own, the host decides when it ends; without, SIGTERM still ends it.
+      const hostDecides = process.listeners('SIGTERM').some((one) => !Object.hasOwn(one, ours));
+      if (hostDecides) hooked.flush(exitTimeoutMs, () => undefined);
+      else
+        hooked.close(exitTimeoutMs, () => {
+          process.removeListener('SIGTERM', onTerm);
+          if (process.listenerCount('SIGTERM') === 0) process.kill(process.pid, 'SIGTERM');
+        });
+    },
+    { [ours]: true },
+  );
+  return {
+    add(given) {
+      hooked = given;
+      process.on('beforeExit', beforeExit);
+      // First, so that listeners that remove themselves are still seen.
+      process.prependListener('SIGTERM', onTerm);
+    },
+    remove() {
+      process.removeListener('beforeExit', beforeExit);
+      process.removeListener('SIGTERM', onTerm);
+    },
+  };
+}

@@ -1,0 +1,262 @@
+import type { Redact } from './batch.ts';
+import { Breaker } from './breaker.ts';
+import { type ContextStorage, withContext } from './context.ts';
+import { Delivery } from './delivery.ts';
+import { errorFields } from './errorFields.ts';
+import type { EventContext, Feedback, InferenceEvent, ObservedCall } from './event.ts';
+import { fetchSend } from './fetchSend.ts';
+import { heapBytes } from './heapBytes.ts';
+import { type Compress, post, type Send } from './post.ts';
+import type { Spool } from './spoolContract.ts';
+import { type Stats, Tally } from './tally.ts';
+
+export interface NowcastOptions {
+  /** Where Nowcast is, such as `http://127.0.0.1:4318`. */
+  readonly url: string;
+  /** An ingest key, where Nowcast has keys. */
+  readonly key?: string | undefined;
+  /** What this sender is called in the accounting of losses. */
+  readonly client?: string;
+  /** Fields of every event: a default for what the event and its context leave out. */
+  readonly defaults?: EventContext;
+  /** Share of the successes that is sent, 0 to 1; errors always are. */
+  readonly sampleRate?: number;
+  /** Sees each event before it is sent and returns what may be; null drops it. Runs off the hot path. */
+  readonly redact?: Redact;
+  readonly maxBatchEvents?: number;
+  readonly maxBatchBytes?: number;
+  readonly flushIntervalMs?: number;
+  /** Of one attempt. */
+  readonly timeoutMs?: number;
+  /** Of all attempts for one batch. */
+  readonly deliveryTimeoutMs?: number;
+  /** Memory for events that wait, estimated from above. */
+  readonly maxQueueBytes?: number;
+  /** A place on disk for events while Nowcast is down: see `nowcast-client/spool`. */
+  readonly spool?: Spool;
+  /** On Node, flush when the process ends; true when absent. */
+  readonly exitHooks?: boolean;
+  /** Hears of the first trouble only; `console.warn` when absent. */
+  readonly onWarning?: (message: string) => void;
+}
+
+/** What a platform has beyond the web's own interfaces. */
+export interface Platform {
+  readonly storage?: ContextStorage;
+  readonly compress?: Compress;
+  readonly send?: Send;
+  readonly hooks?: Hooks;
+}
+
+/** What the end of a process asks of the client; `done` is called whatever happened. */
+export interface Hooked {
+  queued(): number;
+  /** What is under way after `timeoutMs` is given up, so that a spool can still take it. */
+  flush(timeoutMs: number, done: () => void): void;
+  close(timeoutMs: number, done: () => void): void;
+}
+
+export interface Hooks {
+  add(hooked: Hooked): void;
+  remove(): void;
+}
+
+const maxFeedbackWaiting = 100;
+const feedbackPath = '/telemetry/feedback';
+const feedbackAttempts = 3;
+const maxEventBytes = 512 * 1024;
+
+/** Sends telemetry of inferences to Nowcast, and never throws into, blocks or delays the application. */
+export class Nowcast {
+  readonly #tally = new Tally();
+  readonly #delivery: Delivery;
+  readonly #storage: ContextStorage | undefined;
+  readonly #defaults: EventContext | undefined;
+  readonly #sampleRate: number;
+  readonly #timeoutMs: number;
+  readonly #onWarning: (message: string) => void;
+  readonly #hooks: Hooks | undefined;
+  #isHooked = false;
+  #hasWarned = false;
+  #feedbackWaiting = 0;
+
+  constructor(options: NowcastOptions, platform: Platform = {}) {
+    const { url, key, client = 'nowcast-client', defaults, sampleRate = 1, timeoutMs = 5_000 } = options;
+    this.#storage = platform.storage;
+    this.#defaults = defaults;
+    this.#sampleRate = sampleRate;
+    this.#timeoutMs = timeoutMs;
+    this.#onWarning = options.onWarning ?? ((message) => console.warn(message));
+    this.#delivery = new Delivery({
+      url: url.replace(/\/+$/, ''),
+      key,
+      client,
+      send: platform.send ?? fetchSend,
+      compress: platform.compress ?? streamCompress(),
+      maxBatchEvents: options.maxBatchEvents ?? 100,
+      maxBatchBytes: options.maxBatchBytes ?? 256 * 1024,
+      flushIntervalMs: options.flushIntervalMs ?? 1_000,
+      timeoutMs,
+      budgetMs: options.deliveryTimeoutMs ?? 60_000,
+      maxQueueBytes: options.maxQueueBytes ?? 4 * 1024 * 1024,
+      redact: options.redact,
+      spool: options.spool,
+      breaker: new Breaker(),
+      tally: this.#tally,
+      warn: (message) => this.#warn(message),
+    });
+    this.#hooks = options.exitHooks === false ? undefined : platform.hooks;
+  }
+
+  /** Takes an event and returns at once. */
+  track(event: InferenceEvent): void {
+    this.#tally.tracked++;
+    try {
+      if (!this.#isHooked) this.#hook();
+      if (this.#sampleRate < 1 && event.is_error !== true && Math.random() >= this.#sampleRate) {
+        this.#tally.drop('sampled', 1);
+        return;
+      }
+      const own = withContext(event, this.#storage?.getStore(), this.#defaults);
+      const bytes = heapBytes(own);
+      if (bytes > maxEventBytes) {
+        this.#tally.drop('too_large', 1);
+        return;
+      }
+      this.#delivery.offer({ event: own, atMs: Date.now(), bytes });
+    } catch (error) {
+      this.#tally.drop('invalid', 1);
+      this.#warn(`an event was not taken: ${(error as Error)?.message ?? error}`);
+    }
+  }
+
+  /**
+   * Times a call and tracks it. What it returns or throws comes back untouched.
+   *
+   * @param describe further fields, from the result
+   */
+  async observe<Result>(
+    call: ObservedCall,
+    run: () => Result | PromiseLike<Result>,
+    describe?: (result: Result) => Partial<InferenceEvent>,
+  ): Promise<Result> {
+    const started = performance.now();
+    let result: Result;
+    try {
+      result = await run();
+    } catch (error) {
+      this.track({
+        ...call,
+        inference_time_ms: performance.now() - started,
+        ...errorFields(error, call.metadata),
+      });
+      throw error;
+    }
+    const inferenceTimeMs = performance.now() - started;
+    let described: Partial<InferenceEvent> | undefined;
+    try {
+      described = describe?.(result);
+    } catch (error) {
+      this.#warn(`describing a result failed: ${(error as Error)?.message ?? error}`);
+    }
+    this.track({ ...call, inference_time_ms: inferenceTimeMs, ...described });
+    return result;
+  }
+
+  /** Every event tracked inside `run`, however deep and however late, has these fields. */
+  context<Result>(fields: EventContext, run: () => Result): Result {
+    if (this.#storage === undefined) {
+      this.#warn('context() needs AsyncLocalStorage, which is not here: the fields are not recorded');
+      return run();
+    }
+    return this.#storage.run(withContext({ ...fields }, this.#storage.getStore(), undefined), run);
+  }
+
+  /** @returns whether the verdict was stored; it is tried three times within `timeoutMs` and never throws */
+  async feedback(verdict: Feedback): Promise<boolean> {
+    if (this.#feedbackWaiting >= maxFeedbackWaiting) return false;
+    this.#feedbackWaiting++;
+    const breaker = new Breaker();
+    const ending = new AbortController();
+    // Who awaits this must get an answer: unlike the delivery of events, it keeps the process.
+    const timer = setTimeout(() => ending.abort(), this.#timeoutMs);
+    try {
+      const text = JSON.stringify(verdict);
+      for (let attempt = 1; ; attempt++) {
+        const answer = await post(feedbackPath, text, this.#delivery.postOptions(ending.signal));
+        if (answer.kind === 'stored') return true;
+        if (answer.kind !== 'retry' || attempt === feedbackAttempts || ending.signal.aborted) {
+          this.#warn(`feedback was not stored: ${'why' in answer ? answer.why : answer.kind}`);
+          return false;
+        }
+        breaker.failed(Date.now(), answer.retryAfterMs);
+        await pause(breaker.waitMs(Date.now()), ending.signal);
+      }
+    } catch (error) {
+      this.#warn(`feedback was not sent: ${(error as Error)?.message ?? error}`);
+      return false;
+    } finally {
+      clearTimeout(timer);
+      this.#feedbackWaiting--;
+    }
+  }
+
+  /** Sends what waits now. @returns whether everything was delivered in time */
+  async flush({ timeoutMs = 5_000 }: { timeoutMs?: number } = {}): Promise<boolean> {
+    return await this.#delivery.flush(timeoutMs);
+  }
+
+  /** Flushes for as long as `timeoutMs`; what is left then goes to the spool or is counted as dropped. */
+  async close({ timeoutMs = 500 }: { timeoutMs?: number } = {}): Promise<void> {
+    if (this.#isHooked) this.#hooks?.remove();
+    await this.#delivery.close(timeoutMs);
+  }
+
+  stats(): Stats {
+    const { tracked, sent, dropped } = this.#tally;
+    return { tracked, sent, queued: this.#delivery.queued, dropped: { ...dropped } };
+  }
+
+  #hook(): void {
+    this.#isHooked = true;
+    const warn = (error: unknown) => this.#warn(`the last flush failed: ${error}`);
+    this.#hooks?.add({
+      queued: () => this.#delivery.queued,
+      flush: (timeoutMs, done) => this.#delivery.flushOrAbandon(timeoutMs).catch(warn).then(done),
+      close: (timeoutMs, done) => this.#delivery.close(timeoutMs).catch(warn).then(done),
+    });
+  }
+
+  #warn(message: string): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const whole = `nowcast-client: ${message} (further trouble is in stats() only)`;
+    try {
+      this.#onWarning(whole);
+    } catch (error) {
+      // The application's own logging must not come back to it from inside `track()`.
+      console.warn(whole, error);
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const ended = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', ended);
+      resolve();
+    };
+    const timer = setTimeout(ended, ms);
+    if (signal.aborted) ended();
+    else signal.addEventListener('abort', ended);
+  });
+}
+
+function streamCompress(): Compress | undefined {
+  if (typeof CompressionStream === 'undefined') return undefined;
+  return async (text) => {
+    const gzipped = new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'));
+    return new Uint8Array(await new Response(gzipped).arrayBuffer());
+  };
+}

@@ -1,0 +1,12 @@
+import { gzipSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { bundle } from './support/bundle.ts';
+
+const maxGzipBytes = 6 * 1024;
+
+test('the core is at most 6 KB, minified and compressed, and imports nothing', async () => {
+  const { code, remove } = await bundle('index');
+  await remove();
+  expect(code).not.toMatch(/\bimport\b|\brequire\(/);
+  expect(gzipSync(code).length).toBeLessThanOrEqual(maxGzipBytes);
+});

@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Bundle, bundle } from './support/bundle.ts';
+import { deadUrl, startCollector } from './support/collector.ts';
+
+let client: Bundle;
+let spool: Bundle;
+let directory: string;
+beforeAll(async () => {
+  client = await bundle('node');
+  spool = await bundle('spool');
+  directory = await mkdtemp(path.join(os.tmpdir(), 'nowcast-exit-'));
+});
+afterAll(async () => {
+  await client.remove();
+  await spool.remove();
+  await rm(directory, { recursive: true });
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly output: string;
+  /** From the program's last line to the end of its process. */
+  readonly lingeredMs: number;
+}
+
+/** Runs a program that never calls close(); `kill` ends it once it has said "ready". */
+async function run(url: string, program: string, kill?: NodeJS.Signals): Promise<Ended> {
+  const file = path.join(directory, `${Math.random()}.mjs`);
+  await writeFile(
+    file,
+    `import { Nowcast } from ${JSON.stringify(pathToFileURL(client.file).href)};
+     const nowcast = new Nowcast({ url: ${JSON.stringify(url)}, flushIntervalMs: 20, onWarning() {} });
+     const event = { model_version: 'v1', inference_time_ms: 1 };
+     ${program}
+     console.log('ready');`,
+  );
+  const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  let readyAtMs = 0;
+  child.stdout.on('data', (part: Buffer) => {
+    output += part;
+    if (readyAtMs > 0 || !output.includes('ready')) return;
+    readyAtMs = performance.now();
+    if (kill !== undefined) child.kill(kill);
+  });
+  const [code, signal] = await once(child, 'close');
+  return { code, signal, output, lingeredMs: performance.now() - readyAtMs };
+}
+
+describe('a program that ends without close()', () => {
+  test('has delivered what it tracked', async () => {
+    const collector = await startCollector(() => 'store');
+    expect(await run(collector.url, 'nowcast.track(event);')).toMatchObject({ code: 0, signal: null });
+    expect(collector.events).toBe(1);
+    await collector.close();
+  });
+
+  // Far below the 5 s that one attempt may take.
+  const patienceMs = 3_000;
+
+  test('is not kept by a request that hangs', async () => {
+    const collector = await startCollector(() => 'hang');
+    const inFlight = `nowcast.track(event);
+      while (nowcast.stats().queued > 0 && !globalThis.waited) await new Promise((resolve) => setTimeout(() => {
+        globalThis.waited = true;
+        resolve();
+      }, 200));`;
+    const { code, lingeredMs } = await run(collector.url, inFlight);
+    expect(code).toBe(0);
+    expect(collector.requests).toBeGreaterThan(0);
+    expect(lingeredMs).toBeLessThan(patienceMs);
+    await collector.close();
+  });
+
+  test('is not kept by a collector that is dead', async () => {
+    const { code, lingeredMs } = await run(await deadUrl(), 'nowcast.track(event);');
+    expect(code).toBe(0);
+    expect(lingeredMs).toBeLessThan(patienceMs);
+  });
+
+  test('leaves in its spool what a hanging collector did not take', async () => {
+    const collector = await startCollector(() => 'hang');
+    const events = path.join(directory, 'events');
+    const program = `const { fileSpool } = await import(${JSON.stringify(pathToFileURL(spool.file).href)});
+      const options = { url: ${JSON.stringify(collector.url)}, onWarning() {} };
+      new Nowcast({ ...options, spool: fileSpool({ directory: ${JSON.stringify(events)} }) }).track(event);`;
+    expect(await run(collector.url, program)).toMatchObject({ code: 0 });
+    expect(await readdir(events)).toEqual([expect.stringMatching(/-1-[\w-]+\.batch$/)]);
+    await collector.close();
+  });
+
+  test('still gets its answer to feedback()', async () => {
+    const collector = await startCollector(() => 'hang');
+    const program = `const quick = new Nowcast({ url: ${JSON.stringify(collector.url)}, timeoutMs: 200, onWarning() {} });
+      console.log(await quick.feedback({ trace_id: 't', feedback: 1 }));`;
+    expect(await run(collector.url, program)).toMatchObject({ code: 0, output: 'false\nready\n' });
+    await collector.close();
+  });
+});
+
+describe('SIGTERM', () => {
+  test('delivers what waits and then ends the process as it would have', async () => {
+    const collector = await startCollector(() => 'store');
+    const ended = await run(collector.url, 'setInterval(() => {}, 1000); nowcast.track(event);', 'SIGTERM');
+    expect(ended).toMatchObject({ code: null, signal: 'SIGTERM' });
+    expect(collector.events).toBe(1);
+    await collector.close();
+  });
+
+  test("leaves the end to the application's own listener, and delivers", async () => {
+    const collector = await startCollector(() => 'store');
+    const program = `const timer = setInterval(() => {}, 1000);
+      process.on('SIGTERM', () => { clearInterval(timer); console.log('own'); });
+      nowcast.track(event);`;
+    expect(await run(collector.url, program, 'SIGTERM')).toMatchObject({ code: 0, output: 'ready\nown\n' });
+    expect(collector.events).toBe(1);
+    await collector.close();
+  });
+});

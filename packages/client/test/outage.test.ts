@@ -1,0 +1,102 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Nowcast as Core } from '../src/index.ts';
+import { Nowcast } from '../src/node.ts';
+import { type Behaviour, type Collector, deadUrl, startCollector } from './support/collector.ts';
+
+const unhandled: unknown[] = [];
+const note = (error: unknown) => unhandled.push(error);
+beforeEach(() => {
+  unhandled.length = 0;
+  process.on('unhandledRejection', note);
+});
+afterEach(() => {
+  process.removeListener('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
+});
+
+const event = { model_version: 'v1', inference_time_ms: 1 };
+
+describe('with a collector that', () => {
+  const failing: Behaviour[] = ['hang', 'fail', 'reset', 'cut'];
+  for (const behaviour of ['dead', ...failing] as const) {
+    test(`is down (${behaviour}), tracking never throws, memory is bounded and close() ends in a second`, async () => {
+      const collector: Collector | undefined =
+        behaviour === 'dead' ? undefined : await startCollector(() => behaviour);
+      const warnings: string[] = [];
+      const client = new Nowcast({
+        url: collector?.url ?? (await deadUrl()),
+        maxQueueBytes: 100_000,
+        flushIntervalMs: 1,
+        onWarning: (message) => warnings.push(message),
+      });
+      for (let tracked = 0; tracked < 5_000; tracked++) client.track(event);
+      await client.flush({ timeoutMs: 50 });
+      const { queued, dropped } = client.stats();
+      expect(queued).toBeLessThan(1_000);
+      expect(dropped.queue_full).toBeGreaterThan(4_000);
+      const ended = await Promise.race([
+        client.close().then(() => 'closed'),
+        new Promise((resolve) => setTimeout(resolve, 1_000, 'late')),
+      ]);
+      expect(ended).toBe('closed');
+      expect(warnings.length).toBeLessThanOrEqual(1);
+      await collector?.close();
+    });
+  }
+
+  test('is down, feedback() says so and never throws', async () => {
+    const client = new Nowcast({ url: await deadUrl(), timeoutMs: 100, onWarning: () => undefined });
+    expect(await client.feedback({ trace_id: 't', feedback: 1 })).toBe(false);
+    await client.close();
+  });
+
+  test('comes back gets what waited, once', async () => {
+    const collector = await startCollector((request) => (request < 2 ? 'cut' : 'store'));
+    const client = new Nowcast({ url: collector.url, onWarning: () => undefined });
+    for (let tracked = 0; tracked < 30; tracked++) client.track(event);
+    await expect.poll(() => client.flush({ timeoutMs: 500 }), { timeout: 5_000 }).toBe(true);
+    expect(collector.events).toBe(30);
+    expect(collector.requests).toBe(3);
+    await client.close();
+    await collector.close();
+  });
+
+  test('takes small batches only gets halves', async () => {
+    const collector = await startCollector((request) => (request < 3 ? 'too_large' : 'store'));
+    const client = new Nowcast({ url: collector.url, onWarning: () => undefined });
+    for (let tracked = 0; tracked < 8; tracked++) client.track(event);
+    expect(await client.flush()).toBe(true);
+    expect([...collector.batches.values()].map(({ events }) => events.length)).toEqual([1, 1, 2, 4]);
+    await client.close();
+    await collector.close();
+  });
+});
+
+test('the application never sees what its own warning handler throws', async () => {
+  const client = new Nowcast({
+    url: await deadUrl(),
+    onWarning: () => {
+      throw new Error('logging is broken');
+    },
+  });
+  expect(() =>
+    client.track({
+      ...event,
+      get metadata(): Record<string, unknown> {
+        throw new Error('getter');
+      },
+    }),
+  ).not.toThrow();
+  await client.close();
+  expect(client.stats().dropped).toEqual({ invalid: 1 });
+});
+
+test('the core, which has only what the web has, delivers by fetch', async () => {
+  const collector = await startCollector((request) => (request === 0 ? 'fail' : 'store'));
+  const client = new Core({ url: `${collector.url}/`, client: 'page', onWarning: () => undefined });
+  for (let tracked = 0; tracked < 50; tracked++) client.track(event);
+  await expect.poll(() => client.flush(), { timeout: 5_000 }).toBe(true);
+  await client.close();
+  expect(collector.events).toBe(50);
+  await collector.close();
+});
