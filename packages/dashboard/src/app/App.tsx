@@ -1,3 +1,4 @@
+import { Suspense } from 'react';
 import { readKey } from '../data/access.ts';
 import { useCell } from '../data/cell.ts';
 import { Panel } from '../ui/Panel.tsx';
@@ -20,7 +21,9 @@ export function App() {
         <NotFound path={path} />
       ) : (
         // Another key is another start: nothing of the old session stays.
-        <view.Page key={feed.id} />
+        <Suspense fallback={null}>
+          <view.Page key={feed.id} />
+        </Suspense>
       )}
     </Shell>
   );

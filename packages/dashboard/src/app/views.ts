@@ -1,5 +1,6 @@
 import type { ComponentType } from 'react';
 import { LivePage } from '../live/LivePage.tsx';
+import { lazyPart } from '../ui/lazyPart.tsx';
 
 export interface View {
   readonly path: string;
@@ -9,4 +10,11 @@ export interface View {
 }
 
 /** A view is one line here. Those that are not needed at once are loaded when they are opened: use React.lazy. */
-export const views: readonly View[] = [{ path: '/', title: 'Live', Page: LivePage }];
+export const views: readonly View[] = [
+  { path: '/', title: 'Live', Page: LivePage },
+  {
+    path: '/pipeline',
+    title: 'Pipeline',
+    Page: lazyPart(() => import('../pipeline/PipelinePage.tsx')),
+  },
+];

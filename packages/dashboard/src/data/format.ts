@@ -50,6 +50,13 @@ export function duration(ms: number): string {
   return `${Math.floor(hours / 24)} days`;
 }
 
+/** "0 B", "1.5 KiB", "38 GiB". */
+export function bytes(value: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = value < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(value) / 10));
+  return `${significant(value / 1024 ** power)} ${units[power]}`;
+}
+
 const clock = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' });
 const clockSeconds = new Intl.DateTimeFormat('en-GB', {
   hour: '2-digit',

@@ -2,6 +2,9 @@ import type { SupabaseClient } from '@supabase/supabase-js';
 import { type Alert, readAlert } from './alerts.ts';
 import { type Bucket, readBucket, time } from './bucket.ts';
 import { type InferenceEvent, readEvent } from './event.ts';
+import { type Health, readHealth } from './health.ts';
+import { type LossRow, readLosses } from './losses.ts';
+import { readTotal, type Total } from './total.ts';
 
 /** Everything that the page asks for. Each of these is a SQL view or function that psql can call too. */
 
@@ -10,12 +13,14 @@ const pageRows = 1_000;
 /** A bound for a runaway number of model versions. */
 const maxPages = 20;
 const openAlertsShown = 100;
+export const sendersShown = 100;
+const healthTimeoutMs = 15_000;
 
 export class LoadError extends Error {
   readonly status: number;
 
-  constructor(message: string, status: number) {
-    super(message);
+  constructor(message: string, status: number, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'LoadError';
     this.status = status;
   }
@@ -68,6 +73,40 @@ export async function loadMetrics(
     if (rows.length < pageRows) break;
   }
   return buckets;
+}
+
+/** One row a model, and one for all of them together. */
+export async function loadTotals(client: SupabaseClient, since: number): Promise<readonly Total[]> {
+  const given = { since: new Date(since).toISOString() };
+  return rowsOf(await client.rpc('metrics_total', given, { get: true }).retry(false)).map(readTotal);
+}
+
+/** One row a sender, the busiest first, and after them one for everybody, shown here or not. */
+export async function loadLosses(client: SupabaseClient, since: number): Promise<readonly LossRow[]> {
+  const given = { since: new Date(since).toISOString() };
+  const rows = rowsOf(
+    await client
+      .rpc('loss_accounting', given, { get: true })
+      .order('sent', { ascending: false })
+      .order('sender')
+      .limit(sendersShown + 1)
+      .retry(false),
+  ).map(readLosses);
+  return rows.sort((a, b) => Number(a.sender === null) - Number(b.sender === null));
+}
+
+/** Without a key, and answered by a server whose database is away too. */
+export async function loadHealth(): Promise<Health> {
+  try {
+    const answer = await fetch('/health', { signal: AbortSignal.timeout(healthTimeoutMs) });
+    // 503 is an answer: it says what is wrong.
+    if (!answer.ok && answer.status !== 503)
+      throw new LoadError(`GET /health answers ${answer.status}.`, answer.status);
+    return readHealth(await answer.json());
+  } catch (error) {
+    if (error instanceof LoadError) throw error;
+    throw new LoadError('The server does not answer.', 0, { cause: error });
+  }
 }
 
 export async function loadOpenAlerts(client: SupabaseClient): Promise<readonly Alert[]> {

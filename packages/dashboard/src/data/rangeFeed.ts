@@ -1,10 +1,9 @@
 import type { Bucket } from './bucket.ts';
-import { Cell } from './cell.ts';
-import { reconnectAfterMs } from './client.ts';
+import { FollowedLoad } from './followedLoad.ts';
 import { groupBy } from './group.ts';
 import type { LiveFeed } from './liveFeed.ts';
 import { heldMs, withRolling } from './minutes.ts';
-import { LoadError, loadMetrics } from './queries.ts';
+import { loadMetrics } from './queries.ts';
 import { bucketStarts, defaultRange, type Range } from './range.ts';
 import { summarize } from './summary.ts';
 
@@ -14,81 +13,18 @@ import { summarize } from './summary.ts';
  */
 const quantilesEveryMs = 10_000;
 
-export interface RangeLoad {
-  readonly buckets: readonly Bucket[];
-  readonly loaded: boolean;
-  readonly failure: LoadError | undefined;
-}
-
-const nothing: RangeLoad = { buckets: [], loaded: false, failure: undefined };
-
 /** The buckets of a range longer than what the live feed holds. */
-export class RangeFeed {
-  readonly load = new Cell<RangeLoad>(nothing);
-  readonly #feed: LiveFeed;
-  readonly #range: Range;
-  readonly #unsubscribe: () => void;
-  #epoch = -1;
-  #requests = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #retry: ReturnType<typeof setTimeout> | undefined;
-  #loads = 0;
-  #stopped = false;
-
-  constructor(feed: LiveFeed, range: Range) {
-    this.#feed = feed;
-    this.#range = range;
-    this.#unsubscribe = feed.data.subscribe(() => this.#liveChanged());
-    this.#liveChanged();
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    this.#unsubscribe();
-    clearTimeout(this.#timer);
-    clearTimeout(this.#retry);
-  }
-
-  readonly reload = (): void => {
-    clearTimeout(this.#retry);
-    void this.#loadSince(bucketStarts(this.#range, this.#feed.clock.now())[0]!, 0);
-  };
-
-  #liveChanged(): void {
-    const { epoch, arrived } = this.#feed.data.get();
-    if (epoch !== this.#epoch) {
-      // The first time, or something may have been missed.
-      this.#epoch = epoch;
-      this.#requests = arrived;
-      this.reload();
-    } else if (arrived !== this.#requests) {
-      this.#requests = arrived;
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined;
-        // The bucket before may have ended in the meantime.
-        void this.#loadSince(bucketStarts(this.#range, this.#feed.clock.now()).at(-2)!, 0);
-      }, quantilesEveryMs);
-    }
-  }
-
-  async #loadSince(since: number, tries: number): Promise<void> {
-    if (this.#stopped) return;
-    const load = ++this.#loads;
-    try {
-      const buckets = await loadMetrics(this.#feed.client, {
-        since,
-        stepSeconds: this.#range.stepMs / 1_000,
-      });
-      if (load !== this.#loads || this.#stopped) return;
-      const kept = this.load.get().buckets.filter(({ start }) => start < since);
-      this.load.set({ buckets: [...kept, ...buckets], loaded: true, failure: undefined });
-    } catch (error) {
-      if (load !== this.#loads || this.#stopped) return;
-      const failure = error instanceof LoadError ? error : new LoadError(String(error), 0);
-      this.load.set({ ...this.load.get(), failure });
-      this.#retry = setTimeout(() => void this.#loadSince(since, tries + 1), reconnectAfterMs(tries + 2));
-    }
-  }
+export function followRange(feed: LiveFeed, range: Range): FollowedLoad<readonly Bucket[]> {
+  return new FollowedLoad(feed, {
+    everyMs: quantilesEveryMs,
+    async ask(known) {
+      const starts = bucketStarts(range, feed.clock.now());
+      // The bucket before the newest may have ended in the meantime.
+      const since = known === undefined ? starts[0]! : starts.at(-2)!;
+      const buckets = await loadMetrics(feed.client, { since, stepSeconds: range.stepMs / 1_000 });
+      return [...(known ?? []).filter(({ start }) => start < since), ...buckets];
+    },
+  });
 }
 
 /** What a range shows: its buckets as loaded, the newest ones brought up to date from the live minutes. Pure. */

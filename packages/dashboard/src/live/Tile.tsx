@@ -7,8 +7,6 @@ export interface TileProps {
   readonly window: string;
   readonly value: string;
   readonly level?: 'warning' | 'bad' | undefined;
-  /** What the value is of, where that is not everything. */
-  readonly about?: string;
   /** Rolling averages and the like, each with its own window. */
   readonly lines: readonly string[];
   readonly trend: readonly (number | null)[];
@@ -18,7 +16,7 @@ export interface TileProps {
 const colours = { warning: 'text-warning', bad: 'text-bad' };
 
 /** One figure with its unit and window. */
-export function Tile({ label, window, value, level, about, lines, trend, state }: TileProps) {
+export function Tile({ label, window, value, level, lines, trend, state }: TileProps) {
   const nothing = state.kind === 'loading' || (state.kind === 'error' && !state.older);
   const old = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
   return (
@@ -37,13 +35,8 @@ export function Tile({ label, window, value, level, about, lines, trend, state }
         >
           {nothing ? '–' : value}
         </output>
-        {about !== undefined && (
-          <span title={about} className="block truncate text-caption text-muted">
-            {about}
-          </span>
-        )}
         {(nothing ? [] : lines).map((line) => (
-          <span key={line} className="figure block text-caption text-muted">
+          <span key={line} className="figure block break-words text-caption text-muted">
             {line}
           </span>
         ))}

@@ -12,6 +12,7 @@ import { errorBadPct, errorWarningPct, recent } from '../data/verdict.ts';
 import { useNow } from '../ui/useNow.ts';
 import { Tile, type TileProps } from './Tile.tsx';
 import { useRangeRows } from './useRangeRows.ts';
+import { useTotals } from './useTotals.ts';
 
 export interface TilesProps {
   readonly range: Range;
@@ -20,11 +21,15 @@ export interface TilesProps {
 
 type Figure = Omit<TileProps, 'state'>;
 
+const p95Label = 'Latency p95';
+
 /** Figures follow each push: nothing here is dear to draw. */
 const everyMs = 0;
 
 export function Tiles({ range, model }: TilesProps) {
   const { rows, starts, state } = useRangeRows(range, everyMs);
+  const totals = useTotals(range);
+  const p95Ms = totals.byModel.get(model ?? null)?.p95Ms ?? null;
   const feed = useFeed();
   const cutOff = isCutOff(useCell(feed.connection));
   const now = useNow(feed.clock, 5_000, cutOff);
@@ -39,15 +44,16 @@ export function Tiles({ range, model }: TilesProps) {
       rows: ours(rows),
       minutes: ours(minutes),
       several: model === undefined,
+      p95Ms,
     });
-  }, [range, starts, now, rows, minutes, model]);
+  }, [range, starts, now, rows, minutes, model, p95Ms]);
   return (
     <dl
       aria-label="Key figures"
       className="grid grid-cols-2 gap-3 sm:grid-cols-[repeat(auto-fit,minmax(10.5rem,1fr))]"
     >
       {figures.map((figure) => (
-        <Tile key={figure.label} {...figure} state={state} />
+        <Tile key={figure.label} {...figure} state={figure.label === p95Label ? totals.state : state} />
       ))}
     </dl>
   );
@@ -60,9 +66,11 @@ interface Given {
   readonly rows: readonly Bucket[];
   readonly minutes: readonly Bucket[];
   readonly several: boolean;
+  /** Of the whole range: see metrics_total(). */
+  readonly p95Ms: number | null;
 }
 
-function figuresOf({ range, starts, now, rows, minutes, several }: Given): readonly Figure[] {
+function figuresOf({ range, starts, now, rows, minutes, several, p95Ms }: Given): readonly Figure[] {
   const whole = summarize(rows);
   const five = summarize(recent(minutes, now));
   const hour = summarize(minutes.filter(({ start }) => start > now - 60 * minuteMs));
@@ -93,11 +101,15 @@ function figuresOf({ range, starts, now, rows, minutes, several }: Given): reado
       trend: trend((bucket) => bucket.requests),
     },
     {
-      label: 'Latency p95',
-      window: range.newestName,
-      value: slowest?.p95Ms == null ? '–' : latency(slowest.p95Ms),
-      ...(several && slowest !== undefined && { about: `slowest: ${slowest.model}` }),
-      lines: five.avgLatencyMs === null ? [] : [`5 min mean ${latency(five.avgLatencyMs)}`],
+      label: p95Label,
+      window: range.window,
+      value: p95Ms === null ? '–' : latency(p95Ms),
+      lines:
+        slowest?.p95Ms == null
+          ? []
+          : [
+              `${several ? `slowest: ${shorten(slowest.model)}, ` : ''}${latency(slowest.p95Ms)} in the ${range.newestName}`,
+            ],
       trend: trend((_, bucket) => highest(bucket.map(({ p95Ms }) => p95Ms))),
     },
     {
@@ -148,6 +160,10 @@ function figuresOf({ range, starts, now, rows, minutes, several }: Given): reado
     });
   }
   return figures;
+}
+
+function shorten(name: string): string {
+  return name.length > 24 ? `${name.slice(0, 23)}…` : name;
 }
 
 function perSecond(rate: number): string {

@@ -3,8 +3,9 @@ import { useFeed } from '../app/session.ts';
 import type { Bucket } from '../data/bucket.ts';
 import { Cell, useCell } from '../data/cell.ts';
 import { isCutOff } from '../data/connection.ts';
+import type { FollowedLoad, Load } from '../data/followedLoad.ts';
 import { bucketStarts, defaultRange, type Range } from '../data/range.ts';
-import { composeRange, RangeFeed, type RangeLoad } from '../data/rangeFeed.ts';
+import { composeRange, followRange } from '../data/rangeFeed.ts';
 import { type PanelState, panelState } from '../ui/panelState.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useSlowCell } from '../ui/useSlowCell.ts';
@@ -18,15 +19,16 @@ export interface RangeRows {
 }
 
 /** The last hour comes with the live feed. */
-const inTheFeed = new Cell<RangeLoad>({ buckets: [], loaded: true, failure: undefined });
+const inTheFeed = new Cell<Load<readonly Bucket[]>>({ value: [], failure: undefined });
+const noBuckets: readonly Bucket[] = [];
 
 /** What the range shows, brought up to date at most every `everyMs`. */
 export function useRangeRows(range: Range, everyMs: number): RangeRows {
   const feed = useFeed();
-  const [longer, setLonger] = useState<{ range: Range; feed: RangeFeed }>();
+  const [longer, setLonger] = useState<{ range: Range; feed: FollowedLoad<readonly Bucket[]> }>();
   useEffect(() => {
     if (range === defaultRange) return;
-    const started = new RangeFeed(feed, range);
+    const started = followRange(feed, range);
     setLonger({ range, feed: started });
     return () => started.stop();
   }, [feed, range]);
@@ -39,13 +41,13 @@ export function useRangeRows(range: Range, everyMs: number): RangeRows {
   const now = useNow(feed.clock, range.stepMs, isCutOff(connection));
   const starts = useMemo(() => bucketStarts(range, now), [range, now]);
   const rows = useMemo(
-    () => composeRange(range, load.buckets, live.minutes, now),
-    [range, load.buckets, live.minutes, now],
+    () => composeRange(range, load.value ?? noBuckets, live.minutes, now),
+    [range, load.value, live.minutes, now],
   );
   const inFeed = range === defaultRange;
   const state = panelState({
     connection,
-    loaded: live.newestEventAt !== undefined && (inFeed || (own !== undefined && load.loaded)),
+    loaded: live.newestEventAt !== undefined && (inFeed || (own !== undefined && load.value !== undefined)),
     failure: (inFeed ? undefined : load.failure) ?? failures.metrics,
     empty: rows.length === 0,
   });

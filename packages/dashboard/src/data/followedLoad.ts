@@ -1,0 +1,102 @@
+import { Cell } from './cell.ts';
+import { reconnectAfterMs } from './client.ts';
+import type { LiveFeed } from './liveFeed.ts';
+import { LoadError } from './queries.ts';
+
+/** What comes together is one change. */
+const gatherMs = 500;
+
+export interface Load<T> {
+  readonly value: T | undefined;
+  readonly failure: LoadError | undefined;
+}
+
+export interface FollowedLoadOptions<T> {
+  /** While events come it is asked again, at most this often. */
+  readonly everyMs: number;
+  /** What changes without an event too is asked again as often all the time, as long as the page is seen. */
+  readonly evenIdle?: boolean;
+  /** @param known what an answer may build on; undefined where something may have been missed */
+  readonly ask: (known: T | undefined) => Promise<T>;
+}
+
+/**
+ * Something that only a request can tell, kept as fresh as the live feed gives reason for: asked for once, again while
+ * events come, and anew after a gap. Nothing is asked while nothing happens.
+ */
+export class FollowedLoad<T> {
+  readonly load = new Cell<Load<T>>({ value: undefined, failure: undefined });
+  readonly #feed: LiveFeed;
+  readonly #options: FollowedLoadOptions<T>;
+  readonly #unsubscribe: () => void;
+  #epoch = -1;
+  #arrived = 0;
+  #anew = true;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #askedAt = 0;
+  #loads = 0;
+  #stopped = false;
+
+  constructor(feed: LiveFeed, options: FollowedLoadOptions<T>) {
+    this.#feed = feed;
+    this.#options = options;
+    this.#unsubscribe = feed.data.subscribe(() => this.#liveChanged());
+    this.#liveChanged();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#unsubscribe();
+    document.removeEventListener('visibilitychange', this.#askOnceSeen);
+    clearTimeout(this.#timer);
+  }
+
+  readonly reload = (): void => {
+    this.#anew = true;
+    void this.#ask(0);
+  };
+
+  readonly #askOnceSeen = (): void => {
+    document.removeEventListener('visibilitychange', this.#askOnceSeen);
+    if (document.visibilityState === 'visible') void this.#ask(0);
+    else document.addEventListener('visibilitychange', this.#askOnceSeen);
+  };
+
+  #liveChanged(): void {
+    const { epoch, arrived } = this.#feed.data.get();
+    if (epoch !== this.#epoch) {
+      // The first time, or something may have been missed.
+      this.#epoch = epoch;
+      this.#arrived = arrived;
+      this.reload();
+    } else if (arrived !== this.#arrived) {
+      this.#arrived = arrived;
+      const restMs = this.#askedAt + this.#options.everyMs - performance.now();
+      this.#timer ??= setTimeout(() => void this.#ask(0), Math.max(gatherMs, restMs));
+    }
+  }
+
+  /** Never rejects: a failure is shown, and it is tried again. */
+  async #ask(tries: number): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#stopped) return;
+    const load = ++this.#loads;
+    const isCurrent = () => load === this.#loads && !this.#stopped;
+    this.#askedAt = performance.now();
+    try {
+      const value = await this.#options.ask(this.#anew ? undefined : this.load.get().value);
+      if (!isCurrent()) return;
+      this.#anew = false;
+      this.load.set({ value, failure: undefined });
+      if (this.#options.evenIdle === true)
+        this.#timer ??= setTimeout(this.#askOnceSeen, this.#options.everyMs);
+    } catch (error) {
+      if (!isCurrent()) return;
+      const failure = error instanceof LoadError ? error : new LoadError(String(error), 0);
+      this.load.set({ ...this.load.get(), failure });
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => void this.#ask(tries + 1), reconnectAfterMs(tries + 2));
+    }
+  }
+}

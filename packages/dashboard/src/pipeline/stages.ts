@@ -1,0 +1,82 @@
+import { bytes, duration, latency, percent } from '../data/format.ts';
+import type { Health } from '../data/health.ts';
+import type { Level } from '../data/verdict.ts';
+
+/** What `GET /health` says of each part of an event's way. Pure. */
+
+export interface Stage {
+  readonly name: 'Ingest' | 'Store' | 'Process' | 'Deliver';
+  readonly does: string;
+  readonly level: Level;
+  readonly word: string;
+  readonly facts: readonly Fact[];
+}
+
+interface Fact {
+  readonly label: string;
+  readonly value: string;
+}
+
+type State = Pick<Stage, 'level' | 'word'>;
+
+const working: State = { level: 'good', word: 'Working' };
+const broken: State = { level: 'bad', word: 'Broken' };
+const unmeasured: State = { level: 'waiting', word: 'Not measured yet' };
+
+export function stagesOf(health: Health): readonly Stage[] {
+  const { databaseConnected, canary, lastEventAgeSeconds, pendingBytes, feedLagSeconds, disk } = health;
+  const measured = canary.status === 'starting' ? unmeasured : working;
+  const stores = databaseConnected && canary.brokenStage !== 'store';
+  const stored = stores ? measured : broken;
+  const behindStore = stores ? undefined : ({ level: 'unknown', word: 'Waits for Store' } as const);
+  return [
+    {
+      name: 'Ingest',
+      does: 'Takes and checks events. A request is answered once its events are stored.',
+      ...(stores ? working : { level: 'warning', word: 'Waits for Store' }),
+      facts: [
+        { label: 'Queue', value: 'none, waits in Store' },
+        {
+          label: 'Newest event',
+          value: lastEventAgeSeconds === null ? 'none yet' : `${duration(lastEventAgeSeconds * 1_000)} ago`,
+        },
+      ],
+    },
+    {
+      name: 'Store',
+      does: 'Commits events to PostgreSQL, in groups.',
+      ...stored,
+      facts: [
+        { label: 'Queue', value: `${bytes(pendingBytes)} not stored yet` },
+        ...(disk === undefined
+          ? []
+          : [{ label: 'Disk', value: `${bytes(disk.freeBytes)} free (${percent(disk.freePct)})` }]),
+      ],
+    },
+    {
+      name: 'Process',
+      does: 'Sums up minutes and checks latency in the transaction that stores.',
+      ...(behindStore ?? measured),
+      facts: [
+        { label: 'Queue', value: 'none' },
+        { label: 'Lag', value: 'none, same transaction' },
+      ],
+    },
+    {
+      name: 'Deliver',
+      does: 'Follows what is stored and pushes it to subscribers.',
+      ...(behindStore ?? (canary.brokenStage === null ? measured : broken)),
+      facts: [
+        { label: 'Lag', value: feedLagSeconds === 0 ? 'none' : latency(feedLagSeconds * 1_000) },
+        {
+          label: 'End to end',
+          value: canary.latencyMs === null ? '–' : `${latency(canary.latencyMs)}${ageOf(canary.ageSeconds)}`,
+        },
+      ],
+    },
+  ];
+}
+
+function ageOf(seconds: number | null): string {
+  return seconds === null ? '' : `, ${duration(seconds * 1_000)} ago`;
+}
