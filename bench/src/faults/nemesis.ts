@@ -60,7 +60,7 @@ export class Nemesis {
   async strike(fault: Fault): Promise<void> {
     const { history, random, server } = this.#around;
     await sleep(200 + random() * 600);
-    while (history.inFlight === 0) await sleep(1);
+    await this.#untilInFlight();
     server.takePeakBytes();
     let inTransaction = false;
     let requestsInFlight = 0;
@@ -116,7 +116,9 @@ export class Nemesis {
         );
         return;
       case 'stop PostgreSQL': {
-        struck((await this.#writerPid(true)) !== undefined);
+        const open = (await this.#writerPid(true)) !== undefined;
+        await this.#untilInFlight();
+        struck(open);
         const pids = postgres.pids();
         postgres.signal('SIGSTOP', pids);
         await sleep(stopMs[0] + random() * (stopMs[1] - stopMs[0]));
@@ -126,21 +128,31 @@ export class Nemesis {
       case 'stop PostgreSQL under 10,000 events/s': {
         this.#flood = load.flood(10_000, floodMs + 4_000);
         await sleep(2_000);
-        struck((await this.#writerPid(true)) !== undefined);
+        const open = (await this.#writerPid(true)) !== undefined;
+        await this.#untilInFlight();
+        struck(open);
         const pids = postgres.pids();
         postgres.signal('SIGSTOP', pids);
         await sleep(floodMs);
         postgres.signal('SIGCONT', pids);
         return;
       }
-      case 'restart server':
-        struck((await this.#writerPid(true)) !== undefined);
+      case 'restart server': {
+        const active = (await this.#writerPid(true)) !== undefined;
+        await this.#untilInFlight();
+        struck(active);
         await server.end('SIGTERM');
         return await server.start();
+      }
       case 'cut the answer to a commit':
         await cutter!.cutNextCommit();
         struck(true);
     }
+  }
+
+  /** A fault that meets nobody proves nothing. */
+  async #untilInFlight(): Promise<void> {
+    while (this.#around.history.inFlight === 0) await sleep(1);
   }
 
   /**
