@@ -32,15 +32,19 @@ const PARTS = [
     name: 'client',
     title: 'Building the client',
     inputs: ['tsconfig.base.json', 'packages/client'],
-    inputPattern: /^(?:tsconfig\.base\.json|packages\/client\/(?:src\/.*|tsconfig\.json|package\.json))$/,
-    output: 'packages/client/dist/node.js',
+    inputPattern:
+      /^(?:tsconfig\.base\.json|packages\/client\/(?:src\/.*|tsconfig[.\w]*\.json|package\.json))$/,
+    output: 'packages/client/dist/cjs/package.json',
     stamp: 'packages/client/dist/.built',
     wanted: () => true,
     command: () => [
       path.join(path.dirname(resolve('typescript/package.json')), 'bin/tsc'),
       '-b',
       'packages/client',
+      'packages/client/tsconfig.cjs.json',
     ],
+    finish: () =>
+      writeFileSync(path.join(root, 'packages/client/dist/cjs/package.json'), '{ "type": "commonjs" }\n'),
   },
   {
     name: 'page',
@@ -85,6 +89,7 @@ async function build(part) {
   await step(part.title, () =>
     run(`${part.title} failed: see above.`, process.execPath, part.command(), { cwd: root }),
   );
+  part.finish?.();
   writeFileSync(path.join(root, part.stamp), fingerprint);
 }
 

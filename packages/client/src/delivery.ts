@@ -1,7 +1,7 @@
 import { type Batch, batchOf, linesOf, type Redact } from './batch.ts';
 import type { Breaker } from './breaker.ts';
 import { EventQueue, type QueuedEvent } from './eventQueue.ts';
-import { type Compress, type PostOptions, post, type Send, unref } from './post.ts';
+import { type Answer, type Compress, type PostOptions, post, type Send, unref } from './post.ts';
 import type { Spool } from './spoolContract.ts';
 import { SpooledBatches } from './spooledBatches.ts';
 import type { Tally } from './tally.ts';
@@ -27,6 +27,8 @@ export interface DeliveryOptions {
 }
 
 const batchPath = '/telemetry/inference/batch';
+/** What may be under way when a page goes, by https://fetch.spec.whatwg.org/#http-network-or-cache-fetch: 64 KiB. */
+const maxLeavingChars = 60_000;
 
 /**
  * Takes events and gets them to Nowcast: one request at a time, while it is under way the next batch gathers. Nothing
@@ -46,6 +48,8 @@ export class Delivery {
   #wake: (() => void) | undefined;
   #closing: Promise<void> | undefined;
   #attempt: AbortController | undefined;
+  /** Attempts that `leave` has made ahead of their turn. */
+  readonly #leaving = new Map<Batch, Promise<Answer>>();
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -101,6 +105,29 @@ export class Delivery {
   /** Flushes, and gives up the attempt that is under way then: what cannot be sent is retried later, or spooled now. */
   async flushOrAbandon(timeoutMs: number): Promise<void> {
     if (!(await this.flush(timeoutMs))) this.#attempt?.abort();
+  }
+
+  /**
+   * Sends what waits before this call returns, beside what is under way, because there may be no later. What is not
+   * answered still waits: if there is a later after all, it is sent again by its id.
+   */
+  leave(send: Send): void {
+    const { maxBatchBytes } = this.#options;
+    while (this.#queue.size > 0) {
+      const formed = this.#form(maxBatchBytes);
+      if (formed !== undefined) this.#batches.push(formed);
+    }
+    let room = maxLeavingChars;
+    for (const batch of this.#batches) {
+      room -= batch.body.length;
+      if (room < 0) break;
+      if (this.#leaving.has(batch)) continue;
+      const { signal } = new AbortController();
+      // Compressing takes longer than the page may have.
+      const attempt = post(batchPath, batch.body, { ...this.postOptions(signal), send, compress: undefined });
+      this.#leaving.set(batch, attempt);
+    }
+    this.#run();
   }
 
   /** Delivers what it can in time; the rest goes to the spool or is counted as dropped. */
@@ -188,8 +215,10 @@ export class Delivery {
   async #deliver(batch: Batch): Promise<void> {
     const { tally, breaker, client, budgetMs, warn } = this.#options;
     this.#attempt = new AbortController();
-    const answer = await post(batchPath, batch.body, this.postOptions(this.#attempt.signal));
+    const answer = await (this.#leaving.get(batch) ??
+      post(batchPath, batch.body, this.postOptions(this.#attempt.signal)));
     this.#attempt = undefined;
+    this.#leaving.delete(batch);
     if (answer.kind === 'retry') {
       if (this.#closed) return;
       breaker.failed(Date.now(), answer.retryAfterMs);

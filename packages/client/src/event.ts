@@ -33,6 +33,16 @@ export type EventContext = Partial<Omit<InferenceEvent, 'timestamp' | 'inference
 /** A call that is measured: what is known of it before it runs. */
 export type ObservedCall = Omit<InferenceEvent, 'inference_time_ms'>;
 
+/** A call under way. Only its first end counts. */
+export interface Measurement {
+  /** The first part of the answer is here; only the first call counts. */
+  firstToken(): void;
+  /** @param fields what the end has told, or how to find it out: what that throws is not the application's trouble */
+  succeed(fields?: Partial<InferenceEvent> | (() => Partial<InferenceEvent> | undefined)): void;
+  /** @param fields what is known all the same */
+  fail(error: unknown, fields?: Partial<InferenceEvent>): void;
+}
+
 /** A verdict that comes after its event, which is found by `trace_id`. */
 export interface Feedback {
   trace_id: string;

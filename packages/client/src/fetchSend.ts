@@ -1,8 +1,12 @@
 import { maxAnswerBytes, type Send } from './post.ts';
 
 /** Sends by the platform's own `fetch`. */
-export const fetchSend: Send = async (url, request) => {
-  const response = await fetch(url, { method: 'POST', redirect: 'manual', ...request });
+export const fetchSend = async (
+  url: string,
+  request: Parameters<Send>[1],
+  further?: RequestInit,
+): ReturnType<Send> => {
+  const response = await fetch(url, { method: 'POST', redirect: 'manual', ...request, ...further });
   // Cut off on its way: the status has said what counts.
   const text = await readBounded(response).catch(() => '');
   return { status: response.status, retryAfter: response.headers.get('retry-after'), text };

@@ -6,7 +6,7 @@ import { exitHooks } from './exitHooks.ts';
 import { nodeSend } from './nodeSend.ts';
 import { Nowcast as Core, type NowcastOptions } from './nowcast.ts';
 
-export type { EventContext, Feedback, InferenceEvent, ObservedCall } from './event.ts';
+export type { EventContext, Feedback, InferenceEvent, Measurement, ObservedCall } from './event.ts';
 export type { NowcastOptions } from './nowcast.ts';
 export type { DropReason, Stats } from './tally.ts';
 

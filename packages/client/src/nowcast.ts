@@ -3,7 +3,7 @@ import { Breaker } from './breaker.ts';
 import { type ContextStorage, withContext } from './context.ts';
 import { Delivery } from './delivery.ts';
 import { errorFields } from './errorFields.ts';
-import type { EventContext, Feedback, InferenceEvent, ObservedCall } from './event.ts';
+import type { EventContext, Feedback, InferenceEvent, Measurement, ObservedCall } from './event.ts';
 import { fetchSend } from './fetchSend.ts';
 import { heapBytes } from './heapBytes.ts';
 import { type Compress, post, type Send } from './post.ts';
@@ -34,7 +34,12 @@ export interface NowcastOptions {
   readonly maxQueueBytes?: number;
   /** A place on disk for events while Nowcast is down: see `nowcast-client/spool`. */
   readonly spool?: Spool;
-  /** On Node, flush when the process ends; true when absent. */
+  /**
+   * Where a function is frozen once it has answered: called with a promise that is fulfilled when what was tracked is
+   * delivered, or given up for now, such as `(delivery) => ctx.waitUntil(delivery)`.
+   */
+  readonly waitUntil?: (delivery: Promise<unknown>) => void;
+  /** Flush when the process ends or the page goes; true when absent. */
   readonly exitHooks?: boolean;
   /** Hears of the first trouble only; `console.warn` when absent. */
   readonly onWarning?: (message: string) => void;
@@ -46,6 +51,7 @@ export interface Platform {
   readonly compress?: Compress;
   readonly send?: Send;
   readonly hooks?: Hooks;
+  readonly waitUntil?: (delivery: Promise<unknown>) => void;
 }
 
 /** What the end of a process asks of the client; `done` is called whatever happened. */
@@ -54,6 +60,8 @@ export interface Hooked {
   /** What is under way after `timeoutMs` is given up, so that a spool can still take it. */
   flush(timeoutMs: number, done: () => void): void;
   close(timeoutMs: number, done: () => void): void;
+  /** Sends at once, by requests that outlive the page. */
+  leave(send: Send): void;
 }
 
 export interface Hooks {
@@ -76,6 +84,9 @@ export class Nowcast {
   readonly #timeoutMs: number;
   readonly #onWarning: (message: string) => void;
   readonly #hooks: Hooks | undefined;
+  readonly #waitUntil: ((delivery: Promise<unknown>) => void) | undefined;
+  readonly #flushIntervalMs: number;
+  #isAwaited = false;
   #isHooked = false;
   #hasWarned = false;
   #feedbackWaiting = 0;
@@ -87,6 +98,8 @@ export class Nowcast {
     this.#sampleRate = sampleRate;
     this.#timeoutMs = timeoutMs;
     this.#onWarning = options.onWarning ?? ((message) => console.warn(message));
+    this.#waitUntil = options.waitUntil ?? platform.waitUntil;
+    this.#flushIntervalMs = options.flushIntervalMs ?? (this.#waitUntil === undefined ? 1_000 : 50);
     this.#delivery = new Delivery({
       url: url.replace(/\/+$/, ''),
       key,
@@ -95,7 +108,7 @@ export class Nowcast {
       compress: platform.compress ?? streamCompress(),
       maxBatchEvents: options.maxBatchEvents ?? 100,
       maxBatchBytes: options.maxBatchBytes ?? 256 * 1024,
-      flushIntervalMs: options.flushIntervalMs ?? 1_000,
+      flushIntervalMs: this.#flushIntervalMs,
       timeoutMs,
       budgetMs: options.deliveryTimeoutMs ?? 60_000,
       maxQueueBytes: options.maxQueueBytes ?? 4 * 1024 * 1024,
@@ -110,24 +123,7 @@ export class Nowcast {
 
   /** Takes an event and returns at once. */
   track(event: InferenceEvent): void {
-    this.#tally.tracked++;
-    try {
-      if (!this.#isHooked) this.#hook();
-      if (this.#sampleRate < 1 && event.is_error !== true && Math.random() >= this.#sampleRate) {
-        this.#tally.drop('sampled', 1);
-        return;
-      }
-      const own = withContext(event, this.#storage?.getStore(), this.#defaults);
-      const bytes = heapBytes(own);
-      if (bytes > maxEventBytes) {
-        this.#tally.drop('too_large', 1);
-        return;
-      }
-      this.#delivery.offer({ event: own, atMs: Date.now(), bytes });
-    } catch (error) {
-      this.#tally.drop('invalid', 1);
-      this.#warn(`an event was not taken: ${(error as Error)?.message ?? error}`);
-    }
+    this.#take(event, this.#storage?.getStore());
   }
 
   /**
@@ -140,27 +136,46 @@ export class Nowcast {
     run: () => Result | PromiseLike<Result>,
     describe?: (result: Result) => Partial<InferenceEvent>,
   ): Promise<Result> {
-    const started = performance.now();
+    const measured = this.start(call);
     let result: Result;
     try {
       result = await run();
     } catch (error) {
-      this.track({
-        ...call,
-        inference_time_ms: performance.now() - started,
-        ...errorFields(error, call.metadata),
-      });
+      measured.fail(error);
       throw error;
     }
-    const inferenceTimeMs = performance.now() - started;
-    let described: Partial<InferenceEvent> | undefined;
-    try {
-      described = describe?.(result);
-    } catch (error) {
-      this.#warn(`describing a result failed: ${(error as Error)?.message ?? error}`);
-    }
-    this.track({ ...call, inference_time_ms: inferenceTimeMs, ...described });
+    measured.succeed(() => describe?.(result));
     return result;
+  }
+
+  /** Begins to time a call whose end is told by hand, such as a stream's. Its context is that of this moment. */
+  start(call: ObservedCall): Measurement {
+    const startedMs = performance.now();
+    const context = this.#storage?.getStore();
+    let ttftMs: number | undefined;
+    let hasEnded = false;
+    const end = (fieldsOf: () => Partial<InferenceEvent> | undefined) => {
+      if (hasEnded) return;
+      hasEnded = true;
+      const event: InferenceEvent = { ...call, inference_time_ms: performance.now() - startedMs };
+      if (ttftMs !== undefined) event.ttft_ms = ttftMs;
+      try {
+        const fields = fieldsOf();
+        const metadata = { ...call.metadata, ...fields?.metadata };
+        Object.assign(event, fields);
+        for (const _ in metadata) event.metadata = metadata;
+      } catch (error) {
+        this.#warn(`describing a result failed: ${(error as Error)?.message ?? error}`);
+      }
+      this.#take(event, context);
+    };
+    return {
+      firstToken() {
+        ttftMs ??= performance.now() - startedMs;
+      },
+      succeed: (fields) => end(typeof fields === 'function' ? fields : () => fields),
+      fail: (error, fields) => end(() => ({ ...fields, ...errorFields(error, fields?.metadata) })),
+    };
   }
 
   /** Every event tracked inside `run`, however deep and however late, has these fields. */
@@ -217,6 +232,41 @@ export class Nowcast {
     return { tracked, sent, queued: this.#delivery.queued, dropped: { ...dropped } };
   }
 
+  #take(event: InferenceEvent, context: EventContext | undefined): void {
+    this.#tally.tracked++;
+    try {
+      if (!this.#isHooked) this.#hook();
+      if (this.#sampleRate < 1 && event.is_error !== true && Math.random() >= this.#sampleRate) {
+        this.#tally.drop('sampled', 1);
+        return;
+      }
+      const own = withContext(event, context, this.#defaults);
+      const bytes = heapBytes(own);
+      if (bytes > maxEventBytes) {
+        this.#tally.drop('too_large', 1);
+        return;
+      }
+      this.#delivery.offer({ event: own, atMs: Date.now(), bytes });
+      if (this.#waitUntil !== undefined && !this.#isAwaited) this.#await(this.#waitUntil);
+    } catch (error) {
+      this.#tally.drop('invalid', 1);
+      this.#warn(`an event was not taken: ${(error as Error)?.message ?? error}`);
+    }
+  }
+
+  #await(waitUntil: (delivery: Promise<unknown>) => void): void {
+    this.#isAwaited = true;
+    const delivery = pause(this.#flushIntervalMs).then(() => {
+      this.#isAwaited = false;
+      return this.#delivery.flush(this.#timeoutMs);
+    });
+    try {
+      waitUntil(delivery);
+    } catch (error) {
+      this.#warn(`waitUntil failed: ${(error as Error)?.message ?? error}`);
+    }
+  }
+
   #hook(): void {
     this.#isHooked = true;
     const warn = (error: unknown) => this.#warn(`the last flush failed: ${error}`);
@@ -224,6 +274,7 @@ export class Nowcast {
       queued: () => this.#delivery.queued,
       flush: (timeoutMs, done) => this.#delivery.flushOrAbandon(timeoutMs).catch(warn).then(done),
       close: (timeoutMs, done) => this.#delivery.close(timeoutMs).catch(warn).then(done),
+      leave: (send) => this.#delivery.leave(send),
     });
   }
 
@@ -240,16 +291,16 @@ export class Nowcast {
   }
 }
 
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const ended = () => {
       clearTimeout(timer);
-      signal.removeEventListener('abort', ended);
+      signal?.removeEventListener('abort', ended);
       resolve();
     };
     const timer = setTimeout(ended, ms);
-    if (signal.aborted) ended();
-    else signal.addEventListener('abort', ended);
+    if (signal?.aborted) ended();
+    else signal?.addEventListener('abort', ended);
   });
 }
 

@@ -4,9 +4,11 @@ import { bundle } from './support/bundle.ts';
 
 const maxGzipBytes = 6 * 1024;
 
-test('the core is at most 6 KB, minified and compressed, and imports nothing', async () => {
-  const { code, remove } = await bundle('index');
-  await remove();
-  expect(code).not.toMatch(/\bimport\b|\brequire\(/);
-  expect(gzipSync(code).length).toBeLessThanOrEqual(maxGzipBytes);
-});
+for (const entry of ['index', 'browser', 'edge'] as const) {
+  test(`the core is at most 6 KB, minified and compressed, and imports nothing (${entry})`, async () => {
+    const { code, remove } = await bundle(entry);
+    await remove();
+    expect(code).not.toMatch(/\bimport\b|\brequire\(/);
+    expect(gzipSync(code).length).toBeLessThanOrEqual(maxGzipBytes);
+  });
+}

@@ -26,8 +26,6 @@ interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly output: string;
-  /** From the program's last line to the end of its process. */
-  readonly lingeredMs: number;
 }
 
 /** Runs a program that never calls close(); `kill` ends it once it has said "ready". */
@@ -36,22 +34,20 @@ async function run(url: string, program: string, kill?: NodeJS.Signals): Promise
   await writeFile(
     file,
     `import { Nowcast } from ${JSON.stringify(pathToFileURL(client.file).href)};
-     const nowcast = new Nowcast({ url: ${JSON.stringify(url)}, flushIntervalMs: 20, onWarning() {} });
+     const nowcast = new Nowcast({ url: ${JSON.stringify(url)}, flushIntervalMs: 20, timeoutMs: 600_000, onWarning() {} });
      const event = { model_version: 'v1', inference_time_ms: 1 };
      ${program}
      console.log('ready');`,
   );
   const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] });
   let output = '';
-  let readyAtMs = 0;
   child.stdout.on('data', (part: Buffer) => {
+    const wasReady = output.includes('ready');
     output += part;
-    if (readyAtMs > 0 || !output.includes('ready')) return;
-    readyAtMs = performance.now();
-    if (kill !== undefined) child.kill(kill);
+    if (kill !== undefined && !wasReady && output.includes('ready')) child.kill(kill);
   });
   const [code, signal] = await once(child, 'close');
-  return { code, signal, output, lingeredMs: performance.now() - readyAtMs };
+  return { code, signal, output };
 }
 
 describe('a program that ends without close()', () => {
@@ -62,9 +58,7 @@ describe('a program that ends without close()', () => {
     await collector.close();
   });
 
-  // Far below the 5 s that one attempt may take.
-  const patienceMs = 3_000;
-
+  // One attempt may take ten minutes here, far longer than a test: what ends, ends in spite of it.
   test('is not kept by a request that hangs', async () => {
     const collector = await startCollector(() => 'hang');
     const inFlight = `nowcast.track(event);
@@ -72,24 +66,22 @@ describe('a program that ends without close()', () => {
         globalThis.waited = true;
         resolve();
       }, 200));`;
-    const { code, lingeredMs } = await run(collector.url, inFlight);
+    const { code } = await run(collector.url, inFlight);
     expect(code).toBe(0);
     expect(collector.requests).toBeGreaterThan(0);
-    expect(lingeredMs).toBeLessThan(patienceMs);
     await collector.close();
   });
 
   test('is not kept by a collector that is dead', async () => {
-    const { code, lingeredMs } = await run(await deadUrl(), 'nowcast.track(event);');
+    const { code } = await run(await deadUrl(), 'nowcast.track(event);');
     expect(code).toBe(0);
-    expect(lingeredMs).toBeLessThan(patienceMs);
   });
 
   test('leaves in its spool what a hanging collector did not take', async () => {
     const collector = await startCollector(() => 'hang');
     const events = path.join(directory, 'events');
     const program = `const { fileSpool } = await import(${JSON.stringify(pathToFileURL(spool.file).href)});
-      const options = { url: ${JSON.stringify(collector.url)}, onWarning() {} };
+      const options = { url: ${JSON.stringify(collector.url)}, timeoutMs: 600_000, onWarning() {} };
       new Nowcast({ ...options, spool: fileSpool({ directory: ${JSON.stringify(events)} }) }).track(event);`;
     expect(await run(collector.url, program)).toMatchObject({ code: 0 });
     expect(await readdir(events)).toEqual([expect.stringMatching(/-1-[\w-]+\.batch$/)]);

@@ -69,3 +69,26 @@ test('context() gives its fields to every event inside, however deep; the event 
   expect(events[1]).not.toHaveProperty('feature');
   expect(events[2]).not.toHaveProperty('user_id');
 });
+
+test('start() measures what ends elsewhere: in its own context, once, with the time of the first token', async () => {
+  const events = await eventsOf(async (client) => {
+    const [answered, failed] = client.context({ user_id: 'u1', metadata: { tenant: 'a' } }, () => [
+      client.start({ model_version: 'v1', metadata: { asked: true } }),
+      client.start({ model_version: 'v1' }),
+    ]);
+    answered?.firstToken();
+    answered?.succeed({ output_tokens: 3, metadata: { finish_reasons: ['stop'] } });
+    answered?.fail(new Error('too late'));
+    failed?.fail(new Error('cut off'), { output_tokens: 1 });
+  }, 'by hand');
+  expect(events).toMatchObject([
+    { is_error: true, error_message: 'cut off', output_tokens: 1, user_id: 'u1' },
+    {
+      user_id: 'u1',
+      output_tokens: 3,
+      ttft_ms: expect.any(Number),
+      metadata: { tenant: 'a', asked: true, finish_reasons: ['stop'] },
+    },
+  ]);
+  expect(events[0]).not.toHaveProperty('ttft_ms');
+});

@@ -11,7 +11,7 @@ export interface Bundle {
 }
 
 /** One of the client's entries as one file, as an application's bundler makes it. */
-export async function bundle(entry: 'index' | 'node' | 'spool'): Promise<Bundle> {
+export async function bundle(entry: 'index' | 'browser' | 'edge' | 'node' | 'spool'): Promise<Bundle> {
   const outDir = await mkdtemp(path.join(os.tmpdir(), 'nowcast-client-'));
   const built = await build({
     configFile: false,
@@ -20,12 +20,14 @@ export async function bundle(entry: 'index' | 'node' | 'spool'): Promise<Bundle>
       outDir,
       target: 'es2022',
       minify: true,
-      ssr: entry !== 'index',
+      ssr: entry === 'node' || entry === 'spool',
       lib: {
         entry: fileURLToPath(new URL(`../../src/${entry}.ts`, import.meta.url)),
         formats: ['es'],
         fileName: () => 'client.mjs',
       },
+      // Of a library in ES modules the bundler keeps the white space unless told so here; an application's goes.
+      rolldownOptions: { output: { minify: true } },
     },
   });
   const [output] = [built].flat();
