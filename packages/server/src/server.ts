@@ -30,6 +30,7 @@ import { registerFeedback } from './ingest/feedback.ts';
 import { Intake } from './ingest/intake.ts';
 import { registerOtlp } from './ingest/otlp/routes.ts';
 import { quickPath, singlePath } from './ingest/quickPath.ts';
+import { BodyBudget } from './ingest/receivedBody.ts';
 import { type IngestDependencies, registerIngest } from './ingest/routes.ts';
 import { makeLog, problemsOnly } from './log.ts';
 import { Compactor } from './process/compactor.ts';
@@ -173,6 +174,7 @@ export async function startServer(
       limits: settings,
       ledger,
     });
+    const bodies = new BodyBudget(settings.maxReceivingBytes);
     const clientOf = ({ headers }: { headers: IncomingHttpHeaders }) =>
       senderName(headers['x-nowcast-client']) ?? access.labelOf(keyOf(headers));
     quick = quickPath({
@@ -181,6 +183,7 @@ export async function startServer(
       ledger,
       clientOf,
       assertMayWrite: ({ headers }) => access.assertMayWrite(headers, 1),
+      bodies,
       maxBodyBytes: settings.maxBodyBytes,
       onAnswered: metrics.answersOf(singlePath),
     });
@@ -191,13 +194,15 @@ export async function startServer(
       clientOf,
       senderOf: ({ headers }) => access.senderOf(keyOf(headers)),
       charge: ({ headers }, events) => access.assertMayWrite(headers, events),
+      bodies,
       limits: settings,
     };
     registerIngest(app, doors);
     registerOtlp(app, doors);
-    closers.push(registerFeedback(app, { pool, log, charge: doors.charge }));
+    closers.push(registerFeedback(app, { pool, log, bodies, charge: doors.charge }));
     registerRest(app, {
       pool,
+      bodies,
       catalog,
       publication,
       roles,
@@ -220,6 +225,7 @@ export async function startServer(
     });
     metrics.watch({
       hub,
+      bodyBytes: () => bodies.bytes,
       ownSockets: () => canary.sockets,
       pendingBytes: () => writer.pendingBytes,
       feedLagSeconds: () => feed.lagSeconds,

@@ -22,6 +22,8 @@ export type Settings = {
   allowedOrigins: string[];
   webhookAllow: string[];
   maxPendingBytes: number;
+  /** Of all bodies that are being received, decompressed or read. */
+  maxReceivingBytes: number;
   /** Of a request as it is sent, compressed or not. */
   maxBodyBytes: number;
   maxDecompressedBytes: number;
@@ -118,6 +120,15 @@ export const settingsTable: SettingsTable = {
     ...listed(
       'NOWCAST_MAX_PENDING_BYTES',
       'events waiting for PostgreSQL beyond which ingest answers 503',
+      '64MiB',
+    ),
+    ...size(64 * 1024, '64MiB or 67108864'),
+    fallback: 64 * 2 ** 20,
+  },
+  maxReceivingBytes: {
+    ...listed(
+      'NOWCAST_MAX_RECEIVING_BYTES',
+      'bodies of requests under way, all together, beyond which the answer is 503',
       '64MiB',
     ),
     ...size(64 * 1024, '64MiB or 67108864'),

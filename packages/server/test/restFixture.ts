@@ -6,6 +6,7 @@ import ws from 'ws';
 import { type Catalog, loadCatalog } from '../src/deliver/catalog.ts';
 import { type Publication, publish, type Scope } from '../src/deliver/published.ts';
 import { type RestDependencies, registerRest } from '../src/deliver/rest/routes.ts';
+import { BodyBudget } from '../src/ingest/receivedBody.ts';
 import { createTestDatabase } from './support/postgres.ts';
 
 export interface RestServer {
@@ -37,7 +38,9 @@ export async function startRest(
     return clockMs;
   });
   const app = Fastify({ http: { maxHeaderSize: 65_536 } });
-  registerRest(app, { pool, catalog, scopeOf, publication: withProbes(publish()), ...overrides });
+  const publication = withProbes(publish());
+  const bodies = new BodyBudget(64 * 2 ** 20);
+  registerRest(app, { pool, catalog, scopeOf, publication, bodies, ...overrides });
   const url = await app.listen({ host: '127.0.0.1', port: 0 });
   return {
     url,

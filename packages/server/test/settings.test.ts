@@ -37,6 +37,7 @@ describe('settings', () => {
       maxJsonDepth: 16,
       maxJsonKeys: 1_000,
       maxPendingBytes: 67_108_864,
+      maxReceivingBytes: 67_108_864,
       sampleRate: 1,
       dbPoolMax: 10,
       ingestKey: undefined,

@@ -14,6 +14,7 @@ const maxReasons = 100;
 /** Figures that other parts keep themselves. */
 export interface WatchedParts {
   readonly pendingBytes: () => number;
+  readonly bodyBytes: () => number;
   readonly feedLagSeconds: () => number;
   readonly hub: Pick<RealtimeHub, 'stats' | 'subscriberCount'>;
   /** Sockets of the canary, each with one channel: nobody watches by them. */
@@ -125,8 +126,9 @@ export class SelfMetrics {
     });
   }
 
-  watch({ pendingBytes, feedLagSeconds, hub, ownSockets }: WatchedParts): void {
+  watch({ pendingBytes, bodyBytes, feedLagSeconds, hub, ownSockets }: WatchedParts): void {
     this.#gauge('nowcast_pending_bytes', 'Events waiting for the database or in flight.', pendingBytes);
+    this.#gauge('nowcast_body_bytes', 'Requests being received, decompressed or read.', bodyBytes);
     this.#gauge(
       'nowcast_feed_lag_seconds',
       'How long a commit has been waiting to be delivered.',

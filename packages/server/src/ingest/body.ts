@@ -1,9 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { senderName } from '../health/ledger.ts';
 import { describeKind, HttpError } from './httpError.ts';
-import { Slots } from './slots.ts';
 
 /** What a batch holds: its events, the lines of NDJSON that are no JSON, and the id that its sender gave it. */
 export interface Batch {
@@ -22,52 +19,6 @@ export interface Batch {
 const maxBatchIdLength = 200;
 const maxDropReasons = 50;
 const maxDropped = 1_000_000_000;
-
-const decompressors = {
-  gzip: promisify(gunzip),
-  deflate: promisify(inflate),
-  br: promisify(brotliDecompress),
-} as const;
-
-/** Many bombs at once would take as many times the largest body. Each takes about a tenth of a second. */
-const decompressing = new Slots(2);
-
-/**
- * Decompresses a body, bounded: what would grow beyond `maxBytes` is refused while it grows, so that a bomb costs no
- * more memory than an honest body.
- */
-export async function decompress(
-  body: unknown,
-  encoding: string | undefined,
-  maxBytes: number,
-): Promise<Buffer> {
-  if (!Buffer.isBuffer(body) || body.length === 0) {
-    throw new HttpError(400, 'invalid_json', 'the body must be JSON, got an empty body');
-  }
-  const name = encoding?.trim().toLowerCase() ?? 'identity';
-  if (name === 'identity' || name === '') return body;
-  if (!Object.hasOwn(decompressors, name)) {
-    throw new HttpError(
-      415,
-      'unsupported_encoding',
-      `content-encoding must be gzip, deflate or br, got ${name}`,
-    );
-  }
-  try {
-    return await decompressing.run(() =>
-      decompressors[name as keyof typeof decompressors](body, { maxOutputLength: maxBytes }),
-    );
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-      throw new HttpError(
-        413,
-        'body_too_large',
-        `the decompressed body must not exceed ${maxBytes} bytes (NOWCAST_MAX_DECOMPRESSED_BYTES): send smaller batches`,
-      );
-    }
-    throw new HttpError(400, 'invalid_encoding', `the body is no valid ${name}: ${(error as Error).message}`);
-  }
-}
 
 export function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw new HttpError(400, 'invalid_utf8', 'the body must be valid UTF-8');

@@ -4,8 +4,9 @@ import type { Logger } from 'pino';
 import { OverloadedError } from '../store/request.ts';
 import { failureOf } from '../store/sqlState.ts';
 import { failureAnswer } from './answer.ts';
-import { decompress, parseJson } from './body.ts';
+import { parseJson } from './body.ts';
 import { describeKind, HttpError } from './httpError.ts';
+import { type BodyBudget, leaveBodies, ReceivedBody } from './receivedBody.ts';
 
 const maxBodyBytes = 64 * 1024;
 const maxTraceIdLength = 8192;
@@ -19,6 +20,7 @@ export interface FeedbackDependencies {
   /** Counts feedback towards the caller's limit. @throws HttpError 429 */
   readonly charge: (request: FastifyRequest, events: number) => void;
   readonly log: Logger;
+  readonly bodies: BodyBudget;
 }
 
 interface Feedback {
@@ -35,7 +37,7 @@ interface Feedback {
  */
 export function registerFeedback(
   app: FastifyInstance,
-  { pool, charge, log }: FeedbackDependencies,
+  { pool, charge, log, bodies }: FeedbackDependencies,
 ): () => Promise<void> {
   // What a stopped server left is looked for once.
   let mayWait = true;
@@ -49,17 +51,17 @@ export function registerFeedback(
   }, retryIntervalMs).unref();
 
   app.register(async (door) => {
-    door.removeAllContentTypeParsers();
-    door.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+    leaveBodies(door);
     door.setErrorHandler((error, request, reply) => {
       const { statusCode, body, retryAfterSeconds } = failureAnswer(error, request.log);
       if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds));
       return reply.code(statusCode).send(body);
     });
 
-    door.post('/telemetry/feedback', { bodyLimit: maxBodyBytes }, async (request) => {
+    door.post('/telemetry/feedback', async (request, reply) => {
       charge(request, 1);
-      const body = await decompress(request.body, request.headers['content-encoding'], maxBodyBytes);
+      const received = await ReceivedBody.of(request, reply, bodies, maxBodyBytes);
+      const body = await received.decompressed(request.headers['content-encoding'], maxBodyBytes);
       const matched = await write(checkFeedback(parseJson(body)));
       if (matched === 0) mayWait = true;
       return { status: 'logged', matched };

@@ -22,6 +22,7 @@ import {
 } from '../store/request.ts';
 import type { Writer } from '../store/writer.ts';
 import { HttpError } from './httpError.ts';
+import type { HeldBytes } from './receivedBody.ts';
 
 const microsPerDay = 86_400_000_000;
 /** Clocks of senders may run ahead; a day is also what partitions stand ready for. */
@@ -63,6 +64,8 @@ export interface Envelope {
   readonly unreadable?: ReadonlyMap<number, string>;
   /** What the sender dropped before, by reason: counted once with the batch. */
   readonly dropped?: ReadonlyMap<string, number>;
+  /** Called when the writer counts the events among what waits, so that the body need not be counted any more. */
+  readonly onHandedOver?: () => void;
 }
 
 /** Turns what a door received into committed rows: validation, ids, COPY lines, the writer. */
@@ -79,13 +82,19 @@ export class Intake {
     this.#options.writer.assertRoomFor(bytes);
   }
 
+  /** A single event has to wait before the writer counts it among what waits. */
+  get waitsForIds(): boolean {
+    return !this.#options.ids.has(1);
+  }
+
   /**
    * Stores one event; resolves with its warnings when it is committed. The hot path: nothing is allocated that one event
    * does not need.
    *
+   * @param held what is counted of its body, released when the writer counts it
    * @throws HttpError when the event breaks a rule; otherwise as `take`
    */
-  async takeOne(input: unknown, sender: string): Promise<readonly string[] | undefined> {
+  async takeOne(input: unknown, sender: string, held?: HeldBytes): Promise<readonly string[] | undefined> {
     const { ids, partitions, ledger } = this.#options;
     while (!ids.has(1)) await ids.reserve(1);
     const validation = validateEvent(input, this.#limits());
@@ -101,6 +110,7 @@ export class Intake {
     const copyData = this.#encoder.take();
     const rows = [{ id, event }];
     if (!partitions.has(dayOf(event.timestampMicros))) await this.#ensurePartitions(rows);
+    held?.release();
     await this.#write({ rows, copyData, batch: undefined, answer: undefined, sender, losses: none });
     return warnings;
   }
@@ -149,6 +159,7 @@ export class Intake {
     if (rows.length > 0) {
       const copyData = this.#encoder.take();
       await this.#ensurePartitions(rows);
+      envelope.onHandedOver?.();
       outcome = await this.#write({ rows, copyData, batch, answer, sender, losses });
     } else {
       await this.#countAlone(envelope, answer, losses);

@@ -6,6 +6,7 @@ import { failureAnswer } from './answer.ts';
 import { parseJson } from './body.ts';
 import { HttpError } from './httpError.ts';
 import type { Intake } from './intake.ts';
+import type { BodyBudget, HeldBytes } from './receivedBody.ts';
 import { countUnread } from './unread.ts';
 
 export const singlePath = '/telemetry/inference';
@@ -20,6 +21,7 @@ export interface QuickPathOptions {
   /** Names who sends, for the accounting of losses. */
   readonly clientOf: (request: IncomingMessage) => string;
   readonly ledger: Pick<Ledger, 'count'>;
+  readonly bodies: BodyBudget;
   readonly maxBodyBytes: number;
   /** Hears how long each request took. */
   readonly onAnswered: (statusCode: number, milliseconds: number) => void;
@@ -36,6 +38,7 @@ export function quickPath({
   assertMayWrite,
   clientOf,
   ledger,
+  bodies,
   maxBodyBytes,
   onAnswered,
 }: QuickPathOptions) {
@@ -44,15 +47,37 @@ export function quickPath({
     if (request.url !== singlePath || request.method !== 'POST' || !isPlain(request, maxBytes)) return false;
     const startedAtMs = performance.now();
     const chunks: Buffer[] = [];
-    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    let received = 0;
+    // Most bodies come in one piece and go on at once: only the others are under way for a while.
+    let held: HeldBytes | undefined;
+    let overload: unknown;
+    request.on('data', (chunk: Buffer) => {
+      if (overload !== undefined) return;
+      chunks.push(chunk);
+      received += chunk.length;
+      if (held === undefined && received === Number(request.headers['content-length'])) return;
+      held ??= bodies.hold(response);
+      try {
+        held.add(chunk.length);
+      } catch (error) {
+        overload = error;
+        chunks.length = 0;
+        held.release();
+      }
+    });
     request.on('end', () => {
       try {
         assertMayWrite(request);
+        if (overload !== undefined) throw overload;
         intake.assertRoomFor(0);
         const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
         if (body.length === 0)
           throw new HttpError(400, 'invalid_json', 'the body must be JSON, got an empty body');
-        intake.takeOne(parseJson(body), clientOf(request)).then(
+        if (held === undefined && intake.waitsForIds) {
+          held = bodies.hold(response);
+          held.add(body.length);
+        }
+        intake.takeOne(parseJson(body), clientOf(request), held).then(
           (warnings) => {
             answerLogged(response, warnings);
             onAnswered(200, performance.now() - startedAtMs);

@@ -3,6 +3,7 @@
  * (https://docs.postgrest.org/en/stable/references/errors.html): clients switch on `code`.
  */
 import { distance } from 'fastest-levenshtein';
+import { OverloadedError } from '../../store/request.ts';
 import type { Scope } from '../published.ts';
 
 export class RestError extends Error {
@@ -102,6 +103,7 @@ export function toRestError(error: unknown, scope: Scope): RestError {
       headers: status === 503 ? { 'retry-after': '1' } : undefined,
     });
   }
+  if (error instanceof OverloadedError) return overloaded('requests');
   if (isBodyParserError(error)) return new RestError(error.statusCode, 'PGRST102', error.message);
   if (error instanceof Error && /timeout exceeded when trying to connect/.test(error.message)) {
     return new RestError(504, 'PGRST003', 'Timed out acquiring connection from connection pool.');

@@ -4,12 +4,14 @@
  * call.ts) → run (readQueue.ts, database.ts) → answer (response.ts).
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type BodyBudget, leaveBodies, ReceivedBody } from '../../ingest/receivedBody.ts';
 import type { Scope } from '../published.ts';
 import { type DoorOptions, parametersOf, RestDoor } from './door.ts';
 import { RestError, toRestError } from './errors.ts';
 import type { RestResponse } from './response.ts';
 
 export interface RestDependencies extends DoorOptions {
+  readonly bodies: BodyBudget;
   /** Undefined: no key, or a wrong one. */
   scopeOf(request: FastifyRequest): Scope | undefined;
 }
@@ -22,12 +24,13 @@ export function registerRest(app: FastifyInstance, dependencies: RestDependencie
     async (rest) => {
       const scopes = new WeakMap<FastifyRequest, Scope>();
       // The body goes to PostgreSQL as it came; only its keys are read here.
-      rest.removeAllContentTypeParsers();
-      rest.addContentTypeParser(
-        '*',
-        { parseAs: 'string', bodyLimit: MAX_BODY_BYTES },
-        (_request, body, done) => done(null, body),
-      );
+      leaveBodies(rest);
+      rest.addHook('preValidation', async (request, reply) => {
+        if (request.body === undefined) return;
+        const { bodies } = dependencies;
+        const { bytes } = await ReceivedBody.of(request, reply, bodies, MAX_BODY_BYTES);
+        request.body = bytes.toString('utf8');
+      });
       rest.setErrorHandler((error, request, reply) =>
         fail(error, scopes.get(request) ?? 'anon', request, reply),
       );

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { decompress, parseJson } from '../body.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { parseJson } from '../body.ts';
 import { HttpError } from '../httpError.ts';
 import type { RejectedEvent } from '../intake.ts';
+import { bodyLimitWords, leaveBodies, ReceivedBody } from '../receivedBody.ts';
 import type { IngestDependencies } from '../routes.ts';
 import { countUnread } from '../unread.ts';
 import { type Encoding, encodingOf, type PartialSuccess, sendFailure, sendPartialSuccess } from './answer.ts';
@@ -48,27 +49,27 @@ const unstoredSignals: readonly UnstoredSignal[] = [
 /** OTLP/HTTP: traces become events, other signals are refused politely. */
 export function registerOtlp(
   app: FastifyInstance,
-  { intake, senderOf, clientOf, ledger, charge, limits }: IngestDependencies,
+  { intake, senderOf, clientOf, ledger, charge, bodies, limits }: IngestDependencies,
 ): void {
   const { maxBodyBytes, maxDecompressedBytes, maxBatchEvents } = limits;
   const modelCalls = new ModelCalls();
   app.register(async (door) => {
-    door.removeAllContentTypeParsers();
-    door.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+    leaveBodies(door);
     door.setErrorHandler((error, request, reply) => sendFailure(request, reply, error));
 
-    door.post('/v1/traces', { bodyLimit: maxBodyBytes }, async (request, reply) => {
+    door.post('/v1/traces', async (request, reply) => {
       const sender = clientOf(request);
-      const { encoding, body, events } = await readCalls(request, sender);
+      const { encoding, received, digest, events } = await readCalls(request, reply, sender);
       if (events.length === 0) return sendPartialSuccess(reply, encoding, nothingRejected, 'rejectedSpans');
       const { rejected, outcome } = await intake.take(events, {
         sender,
         // Exporters repeat a request whose answer they missed, byte for byte.
         batch: {
           sender: senderOf(request),
-          id: `otlp:${createHash('sha256').update(body).digest('base64url')}`,
+          id: `otlp:${digest}`,
         },
         answer: (_accepted, refused) => partialSuccessOf(refused),
+        onHandedOver: () => received.release(),
       });
       const answer =
         outcome.kind === 'duplicate' ? (outcome.answer as PartialSuccess) : partialSuccessOf(rejected);
@@ -76,9 +77,10 @@ export function registerOtlp(
     });
 
     for (const { path, name, rejectedName, jsonPath, protobufPath } of unstoredSignals) {
-      door.post(path, { bodyLimit: maxBodyBytes }, async (request, reply) => {
+      door.post(path, async (request, reply) => {
         const encoding = assertEncoding(request);
-        const body = await bodyOf(request, maxDecompressedBytes);
+        const received = await ReceivedBody.of(request, reply, bodies, maxBodyBytes, bodyLimitWords);
+        const body = await bytesOf(received, request, maxDecompressedBytes);
         const rejected =
           encoding === 'protobuf' ? countProtobuf(body, protobufPath) : countJson(parseJson(body), jsonPath);
         const message = `Nowcast stores traces (/v1/traces); ${name} are not stored: set OTEL_${name.toUpperCase()}_EXPORTER=none`;
@@ -88,12 +90,13 @@ export function registerOtlp(
   });
 
   /** What is refused before its calls are stored is counted all the same. */
-  async function readCalls(request: FastifyRequest, sender: string) {
+  async function readCalls(request: FastifyRequest, reply: FastifyReply, sender: string) {
     let calls = 1;
     try {
       const encoding = assertEncoding(request);
       intake.assertRoomFor(Number(request.headers['content-length'] ?? 0) || 0);
-      const body = await bodyOf(request, maxDecompressedBytes);
+      const received = await ReceivedBody.of(request, reply, bodies, maxBodyBytes, bodyLimitWords);
+      const body = await bytesOf(received, request, maxDecompressedBytes);
       const spans =
         encoding === 'protobuf'
           ? readProtobufSpans(body, isWanted)
@@ -108,7 +111,7 @@ export function registerOtlp(
         );
       }
       if (calls > 0) charge(request, calls);
-      return { encoding, body, events };
+      return { encoding, received, digest: createHash('sha256').update(body).digest('base64url'), events };
     } catch (error) {
       countUnread(ledger, () => sender, error, calls);
       throw error;
@@ -130,9 +133,13 @@ function assertEncoding({ headers }: FastifyRequest): Encoding {
 }
 
 /** An empty body is a request without spans in protobuf. */
-async function bodyOf({ body, headers }: FastifyRequest, maxDecompressedBytes: number): Promise<Buffer> {
-  if (Buffer.isBuffer(body) && body.length > 0) {
-    return decompress(body, headers['content-encoding'], maxDecompressedBytes);
+async function bytesOf(
+  received: ReceivedBody,
+  { headers }: FastifyRequest,
+  maxDecompressedBytes: number,
+): Promise<Buffer> {
+  if (!received.isEmpty) {
+    return received.decompressed(headers['content-encoding'], maxDecompressedBytes);
   }
   if (encodingOf(headers['content-type']) === 'protobuf') return Buffer.alloc(0);
   throw new HttpError(400, 'invalid_json', 'the body must be an OTLP request, got an empty body');
