@@ -1,0 +1,94 @@
+import type { Question } from '../explanation.ts';
+import type { Query } from './bounded.ts';
+import { type Cell, summarySource } from './cells.ts';
+import type { SlowLimits } from './rows.ts';
+import type { Window } from './windows.ts';
+
+/** A cell's latencies: bins ascending (sql/schema/0002_histogram_edges.sql) and their counts. */
+export interface LatencyCell {
+  readonly model_version: string;
+  readonly feature: string;
+  readonly variant: string;
+  readonly bins: readonly number[];
+  readonly counts: readonly number[];
+}
+
+/** Fewer calls do not tell what is usual: those of all cells together do. */
+const minUsual = 40;
+const usualShare = 0.95;
+
+export async function readHistograms(
+  query: Query,
+  { labels }: Question,
+  { minutes }: Window,
+): Promise<LatencyCell[]> {
+  return await query<LatencyCell & { model_version: string }>(
+    `select b.model_version, b.feature, b.variant, array_agg(b.bin order by b.bin) as bins,
+       array_agg(b.n order by b.bin) as counts
+     from (
+       select s.model_version, s.feature, s.variant, h.bin::integer, sum(h.n)::double precision as n
+       from (${summarySource}) s, unnest(s.latency_bins, s.latency_bin_counts) h (bin, n)
+       group by s.model_version, s.feature, s.variant, h.bin
+     ) b
+     group by b.model_version, b.feature, b.variant`,
+    [minutes, labels.model_version ?? null, labels.feature ?? null],
+  );
+}
+
+/** Per cell the bin above which a call is slow: as the slowest twentieth of the cell's own calls were. */
+export function slowLimits(cells: readonly LatencyCell[]): SlowLimits {
+  return {
+    cells: cells
+      .filter(({ counts }) => total(counts) >= minUsual)
+      .map(({ model_version, feature, variant, bins, counts }) => ({
+        model_version,
+        feature,
+        variant,
+        bin: usualBin(bins, counts),
+      })),
+    otherBin: usualBin(...merged(cells)),
+  };
+}
+
+/** How many of a cell's calls are slow, as sums of 0 and 1. */
+export function slowAbove(cell: LatencyCell, limits: SlowLimits): Cell {
+  const { model_version, feature, variant, bins, counts } = cell;
+  const own = limits.cells.find(
+    (limit) =>
+      limit.model_version === model_version && limit.feature === feature && limit.variant === variant,
+  );
+  const limit = own?.bin ?? limits.otherBin;
+  const slow = counts.reduce((sum, count, i) => (bins[i]! > limit ? sum + count : sum), 0);
+  return { model_version, feature, variant, n: total(counts), sum: slow, sumSq: slow };
+}
+
+/** The p95 of all cells together in ms, within 1 %. */
+export async function quantile95(query: Query, cells: readonly LatencyCell[]): Promise<number | null> {
+  if (cells.length === 0) return null;
+  const [bins, counts] = merged(cells);
+  const [row] = await query<{ ms: number }>(
+    `select (nowcast.latency_quantiles($1::smallint[], $2::bigint[], array[0.95], 0, 'infinity'))[1] as ms`,
+    [bins, counts],
+  );
+  return row!.ms;
+}
+
+function merged(cells: readonly LatencyCell[]): [bins: number[], counts: number[]] {
+  const all = new Map<number, number>();
+  for (const { bins, counts } of cells)
+    for (const [i, bin] of bins.entries()) all.set(bin, (all.get(bin) ?? 0) + counts[i]!);
+  const bins = [...all.keys()].sort((a, b) => a - b);
+  return [bins, bins.map((bin) => all.get(bin)!)];
+}
+
+function usualBin(bins: readonly number[], counts: readonly number[]): number {
+  const enough = usualShare * total(counts);
+  let seen = 0;
+  for (const [i, bin] of bins.entries()) {
+    seen += counts[i]!;
+    if (seen >= enough) return bin;
+  }
+  return 0;
+}
+
+const total = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0);
