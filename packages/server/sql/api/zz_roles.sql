@@ -9,7 +9,7 @@ do $$
 declare
   scope text;
   role text;
-  published text;
+  published record;
   internal record;
 begin
   foreach scope in array array['anon', 'service'] loop
@@ -32,19 +32,30 @@ begin
     -- What was published by an earlier version and is not any more goes.
     execute format('revoke all on all tables in schema public, nowcast from %I', role);
     execute format('grant usage on schema public, nowcast to %I', role);
-    foreach published in array array[
-      'system_alerts', 'inference_metrics_hourly', 'daily_metrics_summary', 'weekly_metrics_trend',
-      'monthly_metrics_trend', 'metrics_pulse', 'alert_rules'
-    ] loop
-      if to_regclass('public.' || published) is not null then
-        execute format('grant select on public.%I to %I', published, role);
-      end if;
+    for published in
+      select v.relation, string_agg(quote_ident(a.attname), ', ') as columns
+      from (values
+        ('inference_logs', 'anon', array['user_id', 'metadata', 'error_message'], '{}'::text[]),
+        ('system_alerts', 'anon', '{explanation,acknowledged_by}', '{}'),
+        ('inference_metrics_hourly', 'anon', '{}', '{}'),
+        ('daily_metrics_summary', 'anon', '{}', '{}'),
+        ('weekly_metrics_trend', 'anon', '{}', '{}'),
+        ('monthly_metrics_trend', 'anon', '{}', '{}'),
+        ('metrics_pulse', 'anon', '{}', '{}'),
+        ('alert_rules', 'anon', '{}', '{}'),
+        ('incidents', 'anon', '{acknowledged_by}', '{}'),
+        ('incident_timeline', 'anon', '{who,note}', '{}'),
+        ('alert_silences', 'anon', '{reason,created_by}', '{}'),
+        ('alert_channels', 'service', '{}', '{secrets}')
+      ) v (relation, opened_to, personal, secret)
+      join pg_class c on c.relname = v.relation and c.relnamespace = 'public'::regnamespace
+      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        and a.attname <> all (v.secret) and (scope = 'service' or a.attname <> all (v.personal))
+      where scope = 'service' or v.opened_to = 'anon'
+      group by v.relation
+    loop
+      execute format('grant select (%s) on public.%I to %I', published.columns, published.relation, role);
     end loop;
-    execute format('grant select (%s) on public.inference_logs to %I',
-      (select string_agg(quote_ident(attname), ', ') from pg_attribute
-       where attrelid = 'public.inference_logs'::regclass and attnum > 0 and not attisdropped
-         and (scope = 'service' or attname not in ('user_id', 'metadata', 'error_message'))),
-      role);
 
     -- The figures behind views and functions, which run with their caller's rights. Tables that may hold a secret are
     -- left out, and from the rest what may be personal.
@@ -53,7 +64,7 @@ begin
           filter (where scope = 'service' or a.attname not in ('user_id', 'metadata', 'error_message')) as columns
       from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
       where c.relnamespace = 'nowcast'::regnamespace and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
-        and c.relname not in ('keys', 'batches', 'feed')
+        and c.relname not in ('keys', 'batches', 'feed') and c.relname not like 'alert\_%'
       group by c.relname
       having not bool_or(a.attname in (
         'hash', 'token', 'secret', 'password', 'url', 'target', 'headers', 'config', 'payload', 'body'))

@@ -20,6 +20,8 @@ export interface Publication {
   writableColumns(scope: Scope, action: WriteAction, relation: Relation): readonly Column[] | undefined;
   functionNames(scope: Scope): readonly string[];
   mayCall(scope: Scope, functionName: string): boolean;
+  /** Whether calling it changes something. */
+  writes(functionName: string): boolean;
   /** The first argument whose value this scope may not pass, or undefined when the call is allowed. */
   refusedArgument(
     scope: Scope,
@@ -29,13 +31,16 @@ export interface Publication {
 }
 
 interface PublicationOptions {
-  /** Opt-in: show anon keys the columns of `inference_logs` that may hold personal data. */
+  /** Opt-in: show anon keys the columns that may hold personal data. */
   anonSeesPersonalColumns?: boolean;
 }
 
 interface PublishedRelation {
   /** Columns that an anon key does not see: what applications put there may be personal. */
   personal?: readonly string[];
+  /** Columns that no key sees; a service key may set them. */
+  secret?: readonly string[];
+  serviceOnly?: true;
   insert?: ColumnRule;
   update?: ColumnRule;
   delete?: true;
@@ -50,6 +55,8 @@ const RELATIONS: Readonly<Record<string, PublishedRelation>> = {
     insert: (column) => column !== 'id',
   },
   system_alerts: {
+    // An explanation names users and quotes errors.
+    personal: ['explanation', 'acknowledged_by'],
     insert: (column) => column !== 'id',
     // Everything else of an alert belongs to the alert state machine.
     update: (column) => column === 'acknowledged',
@@ -60,10 +67,22 @@ const RELATIONS: Readonly<Record<string, PublishedRelation>> = {
   monthly_metrics_trend: {},
   metrics_pulse: {},
   alert_rules: { insert: () => true, update: () => true, delete: true },
+  incidents: { personal: ['acknowledged_by'] },
+  incident_timeline: { personal: ['who', 'note'] },
+  alert_silences: { personal: ['reason', 'created_by'] },
+  alert_channels: {
+    serviceOnly: true,
+    secret: ['secrets'],
+    insert: () => true,
+    update: () => true,
+    delete: true,
+  },
 };
 
 interface PublishedFunction {
   serviceOnly?: true;
+  /** It writes: called by POST only, outside the read-only transactions of the others. */
+  writes?: true;
   /** Values that an anon key may pass for an argument; every other value needs a service key. */
   anonValues?: Readonly<Record<string, readonly string[]>>;
 }
@@ -82,18 +101,25 @@ const FUNCTIONS: Readonly<Record<string, PublishedFunction>> = {
   model_leaderboard: {},
   // Recomputes every stored summary: an operator's tool, too dear for a public key.
   nowcast_recompute_check: { serviceOnly: true },
+  acknowledge_alert: { serviceOnly: true, writes: true },
+  acknowledge_incident: { serviceOnly: true, writes: true },
+  silence_alerts: { serviceOnly: true, writes: true },
+  end_silence: { serviceOnly: true, writes: true },
+  maintenance_window: { serviceOnly: true, writes: true },
 };
 
 export function publish(options: PublicationOptions = {}): Publication {
-  const relationNames = Object.keys(RELATIONS);
-  const hiddenFrom = (scope: Scope, name: string): readonly string[] =>
-    scope === 'service' || options.anonSeesPersonalColumns ? [] : (RELATIONS[name]?.personal ?? []);
-  const mayRead = (_scope: Scope, name: string) => Object.hasOwn(RELATIONS, name);
+  const mayRead = (scope: Scope, name: string) =>
+    Object.hasOwn(RELATIONS, name) && (scope === 'service' || RELATIONS[name]?.serviceOnly !== true);
+  const hiddenFrom = (scope: Scope, name: string): readonly string[] => [
+    ...(RELATIONS[name]?.secret ?? []),
+    ...(scope === 'service' || options.anonSeesPersonalColumns ? [] : (RELATIONS[name]?.personal ?? [])),
+  ];
   const mayCall = (scope: Scope, name: string) =>
     Object.hasOwn(FUNCTIONS, name) && (scope === 'service' || FUNCTIONS[name]?.serviceOnly !== true);
 
   return {
-    relationNames: () => relationNames,
+    relationNames: (scope) => Object.keys(RELATIONS).filter((name) => mayRead(scope, name)),
     mayRead,
     readableColumns(scope, relation) {
       if (!mayRead(scope, relation.name)) return [];
@@ -108,6 +134,7 @@ export function publish(options: PublicationOptions = {}): Publication {
     },
     functionNames: (scope) => Object.keys(FUNCTIONS).filter((name) => mayCall(scope, name)),
     mayCall,
+    writes: (name) => Object.hasOwn(FUNCTIONS, name) && FUNCTIONS[name]?.writes === true,
     refusedArgument(scope, name, values) {
       if (scope === 'service') return undefined;
       for (const [argument, allowed] of Object.entries(FUNCTIONS[name]?.anonValues ?? {})) {

@@ -1,6 +1,6 @@
 /**
- * Function calls: `/rpc/f` by GET (arguments in the URL) or POST (arguments in the body). Whatever the method,
- * a call runs in a read-only transaction: every published function only reads.
+ * Function calls: `/rpc/f` by GET (arguments in the URL) or POST (arguments in the body). A call runs in a read-only
+ * transaction, whatever the method; the few functions that change something (published.ts) are called by POST alone.
  */
 import type { FunctionSignature } from '../catalog.ts';
 import { RestError, unknownFunction } from './errors.ts';

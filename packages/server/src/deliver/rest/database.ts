@@ -37,15 +37,15 @@ export async function runRead(pool: pg.Pool, plan: ReadPlan, role: string | unde
 }
 
 /** `check` sees the outcome before the commit; what it throws rolls the write back and reaches the caller. */
-export async function runWrite(
+export async function runWrite<Row extends pg.QueryResultRow = WriteRow>(
   pool: pg.Pool,
   statement: Statement,
-  check: (row: WriteRow) => void,
-): Promise<WriteRow> {
+  check: (row: Row) => void,
+): Promise<Row> {
   return withClient(pool, async (client) => {
     try {
       await client.query(BEGIN_WRITE);
-      const result = await client.query<WriteRow>(statement);
+      const result = await client.query<Row>(statement);
       const row = result.rows[0]!;
       check(row);
       await client.query('commit');

@@ -23,7 +23,7 @@ import { quoteIdentifier, type Source } from './expression.ts';
 import { Limiter } from './limiter.ts';
 import { parseQuery } from './parse.ts';
 import { type Format, narrowByRange, type Preferences, parseAccept, parsePrefer } from './prefer.ts';
-import { planRead, type ReadPlan } from './read.ts';
+import { planRead, type ReadPlan, type ReadRow } from './read.ts';
 import { ReadQueue, readKey } from './readQueue.ts';
 import { checkWrite, type RestResponse, readResponse, writeResponse } from './response.ts';
 import type { RestRoles } from './roles.ts';
@@ -112,6 +112,11 @@ export class RestDoor {
     if (!byUrl && request.method !== 'POST') {
       throw new RestError(405, 'PGRST101', `Cannot use the ${request.method} method on RPC`);
     }
+    if (byUrl && this.#publication.mayCall(scope, name) && this.#publication.writes(name)) {
+      throw new RestError(405, 'PGRST101', `Cannot use the ${request.method} method on RPC`, {
+        hint: `Function ${name} changes something: call it by POST.`,
+      });
+    }
     const planned = await this.#planned((): PlannedRead => {
       const overloads = this.#publication.mayCall(scope, name) ? this.#catalog.function(name) : [];
       const parameters = parametersOf(request);
@@ -137,7 +142,19 @@ export class RestDoor {
       );
       return { plan, query, result: resultOf(signature) };
     });
-    return this.#runRead(planned, request, scope, headers);
+    return this.#publication.writes(name)
+      ? this.#runCall(planned, headers)
+      : this.#runRead(planned, request, scope, headers);
+  }
+
+  async #runCall({ plan, query, result }: PlannedRead, headers: Headers): Promise<RestResponse> {
+    const row = await this.#writes.run(() =>
+      this.#refreshingOnMiss(() => runWrite<ReadRow>(this.#pool, plan.statement, () => undefined)),
+    );
+    return readResponse(
+      { row, estimate: undefined },
+      { ...headers, window: query, prefix: plan.prefix, headersOnly: false, result },
+    );
   }
 
   #runRead(
