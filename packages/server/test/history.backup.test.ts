@@ -92,6 +92,10 @@ describe('a backup', () => {
       expect(before[name]!.length, name).toBeGreaterThan(0);
     }
     expect(await everything(target)).toEqual(before);
+    const figures = 'select f::text from nowcast.bucket_figures f order by 1';
+    const { rows: kept } = await pipeline.pool.query(figures);
+    expect(kept.length).toBeGreaterThan(0);
+    expect((await target.query(figures)).rows).toEqual(kept);
     expect((await target.query(`select * from nowcast_recompute_check('2020-01-01')`)).rows).toEqual([]);
     // What comes next is counted, and its ids are new.
     await target.query(`insert into inference_logs (model_version, inference_time_ms) values ('v1', 5)`);

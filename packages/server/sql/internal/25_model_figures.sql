@@ -1,6 +1,43 @@
 -- The figures of models by bucket, what is not compacted yet included: what every chart and the hourly view read.
--- One SELECT, which PostgreSQL folds into the query around it. Quantiles of open buckets come from one pass over the
--- sorted bins, for all of them together; keys are numbers there, and not texts.
+
+-- nowcast.bucket_figures follows nowcast.model_summaries, whoever writes those.
+create or replace function nowcast.keep_bucket_figures() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if tg_op = 'DELETE' then
+    delete from nowcast.bucket_figures f using old_rows o
+      where f.tier_seconds = o.tier_seconds and f.minute = o.minute and f.model_version = o.model_version;
+    return null;
+  end if;
+  insert into nowcast.bucket_figures as f (
+    tier_seconds, minute, model_version, request_count, error_count, latency_sum_ms, confidence_count, confidence_sum,
+    quality_count, quality_sum, ttft_count, ttft_ms_sum, input_tokens_sum, output_tokens_sum, cached_input_tokens_sum,
+    cost_count, cost_usd_sum, value_usd_sum, p50_latency_ms, p95_latency_ms, p99_latency_ms
+  )
+  select tier_seconds, minute, model_version, request_count, error_count, latency_sum_ms, confidence_count,
+    confidence_sum, quality_count, quality_sum, ttft_count, ttft_ms_sum, input_tokens_sum, output_tokens_sum,
+    cached_input_tokens_sum, cost_count, cost_usd_sum, value_usd_sum, p50_latency_ms, p95_latency_ms, p99_latency_ms
+  from new_rows
+  on conflict (tier_seconds, minute, model_version) do update set
+    request_count = excluded.request_count, error_count = excluded.error_count,
+    latency_sum_ms = excluded.latency_sum_ms, confidence_count = excluded.confidence_count,
+    confidence_sum = excluded.confidence_sum, quality_count = excluded.quality_count,
+    quality_sum = excluded.quality_sum, ttft_count = excluded.ttft_count, ttft_ms_sum = excluded.ttft_ms_sum,
+    input_tokens_sum = excluded.input_tokens_sum, output_tokens_sum = excluded.output_tokens_sum,
+    cached_input_tokens_sum = excluded.cached_input_tokens_sum, cost_count = excluded.cost_count,
+    cost_usd_sum = excluded.cost_usd_sum, value_usd_sum = excluded.value_usd_sum,
+    p50_latency_ms = excluded.p50_latency_ms, p95_latency_ms = excluded.p95_latency_ms,
+    p99_latency_ms = excluded.p99_latency_ms;
+  return null;
+end
+$$;
+
+create or replace trigger keep_figures_inserted after insert on nowcast.model_summaries
+  referencing new table as new_rows for each statement execute function nowcast.keep_bucket_figures();
+create or replace trigger keep_figures_updated after update on nowcast.model_summaries
+  referencing new table as new_rows for each statement execute function nowcast.keep_bucket_figures();
+create or replace trigger keep_figures_deleted after delete on nowcast.model_summaries
+  referencing old table as old_rows for each statement execute function nowcast.keep_bucket_figures();
 
 -- Middle of each bin from the first, number 0, on: an array that the planner takes for a constant.
 do $build$
@@ -14,9 +51,79 @@ $build$;
 
 drop function if exists nowcast.between_bins(smallint, smallint, double precision, double precision, double precision);
 
-create or replace function nowcast.model_figures(tier integer, since timestamptz, until timestamptz)
+-- nowcast.latency_quantiles of a histogram (both arrays may be null) and of further bins, ascending, each with its count;
+-- `total` is the sum of all counts.
+create or replace function nowcast.quantiles_with(
+  bins smallint[], counts bigint[], more_bins smallint[], more_counts bigint[], total bigint,
+  fractions double precision[], min_ms double precision, max_ms double precision
+) returns double precision[]
+  language plpgsql immutable parallel safe as $$
+declare
+  -- Local copies are unpacked once; a parameter would be unpacked at each subscript.
+  bin smallint[] := bins;
+  n bigint[] := counts;
+  more_bin smallint[] := more_bins;
+  more_n bigint[] := more_counts;
+  middles constant double precision[] := nowcast.latency_bin_middles();
+  i integer := 1;
+  j integer := 1;
+  -- The next bin of each; beyond the last one a bin that is greater than all.
+  next smallint := coalesce(bins[1], 32767);
+  more_next smallint := coalesce(more_bins[1], 32767);
+  current smallint;
+  seen bigint := 0;
+  fraction double precision;
+  place double precision;
+  rank bigint;
+  low double precision;
+  high double precision;
+  result double precision[] := '{}';
+begin
+  foreach fraction in array fractions loop
+    place := fraction * (total - 1);
+    rank := floor(place);
+    while seen <= rank loop
+      if next < more_next then
+        current := next;
+        seen := seen + n[i];
+        i := i + 1;
+        next := coalesce(bin[i], 32767);
+      else
+        current := more_next;
+        if next = more_next then
+          seen := seen + n[i];
+          i := i + 1;
+          next := coalesce(bin[i], 32767);
+        end if;
+        while more_next = current loop
+          seen := seen + more_n[j];
+          j := j + 1;
+          more_next := coalesce(more_bin[j], 32767);
+        end loop;
+      end if;
+    end loop;
+    low := middles[current + 1];
+    high := low;
+    if seen <= rank + 1 and least(next, more_next) < 32767 then
+      high := middles[least(next, more_next) + 1];
+    end if;
+    low := least(greatest(low, min_ms), max_ms);
+    high := least(greatest(high, min_ms), max_ms);
+    result := result || (low + (high - low) * (place - rank));
+  end loop;
+  return result;
+end
+$$;
+
+-- The buckets to which something was added that the compactor has not taken yet: their figures with it. A function of
+-- its own, because its plan costs more than its run: PL/pgSQL keeps it. Nested loops are off, since the planner takes
+-- tables that are filled and emptied each second for empty; what must look rows up by key is lateral.
+create or replace function nowcast.open_figures(tier integer, since timestamptz, until timestamptz)
   returns setof nowcast.model_figures
-  language sql stable as $$
+  language plpgsql stable set enable_nestloop = off as $$
+#variable_conflict use_column
+begin
+  return query
   with pending as materialized (
     select date_bin(make_interval(secs => tier), s.minute, timestamptz '2000-01-01 00:00:00+00') as minute,
       s.model_version, s.request_count, s.error_count, s.latency_sum_ms, s.confidence_count,
@@ -32,90 +139,78 @@ create or replace function nowcast.model_figures(tier integer, since timestamptz
       s.latency_min_ms, s.latency_max_ms, s.latency_bins, s.latency_bin_counts
     from nowcast.summary_merges s where tier <> 60 and s.minute >= since and s.minute < until
   ),
-  open_buckets as materialized (
-    select minute, model_version, (row_number() over ())::integer as key_number
-    from (select distinct minute, model_version from pending) d
-  ),
-  open_rows as materialized (
-    select p.*, o.key_number from pending p join open_buckets o using (minute, model_version)
-    union all
-    select s.minute, s.model_version, s.request_count, s.error_count, s.latency_sum_ms, s.confidence_count,
-    s.confidence_sum, s.quality_count, s.quality_sum, s.ttft_count, s.ttft_ms_sum, s.input_tokens_sum,
-    s.output_tokens_sum, s.cached_input_tokens_sum, s.cost_count, s.cost_usd_sum, s.value_usd_sum,
-    s.latency_min_ms, s.latency_max_ms, s.latency_bins, s.latency_bin_counts, o.key_number
-    from open_buckets o join nowcast.model_summaries s using (minute, model_version) where s.tier_seconds = tier
-  ),
-  totals as materialized (
-    select n.key_number, min(n.minute) as minute, min(n.model_version) as model_version,
-      sum(n.request_count)::bigint as request_count,
-      sum(n.error_count)::bigint as error_count,
-      sum(n.latency_sum_ms) as latency_sum_ms,
-      sum(n.confidence_count)::bigint as confidence_count,
-      sum(n.confidence_sum) as confidence_sum,
-      sum(n.quality_count)::bigint as quality_count,
-      sum(n.quality_sum) as quality_sum,
-      sum(n.ttft_count)::bigint as ttft_count,
-      sum(n.ttft_ms_sum) as ttft_ms_sum,
-      sum(n.input_tokens_sum)::bigint as input_tokens_sum,
-      sum(n.output_tokens_sum)::bigint as output_tokens_sum,
-      sum(n.cached_input_tokens_sum)::bigint as cached_input_tokens_sum,
-      sum(n.cost_count)::bigint as cost_count,
-      sum(n.cost_usd_sum) as cost_usd_sum,
-      sum(n.value_usd_sum) as value_usd_sum,
-      min(n.latency_min_ms) as min_ms, max(n.latency_max_ms) as max_ms
-    from open_rows n group by n.key_number
+  added as (
+    select p.minute, p.model_version,
+      sum(p.request_count)::bigint as request_count,
+      sum(p.error_count)::bigint as error_count,
+      sum(p.latency_sum_ms) as latency_sum_ms,
+      sum(p.confidence_count)::bigint as confidence_count,
+      sum(p.confidence_sum) as confidence_sum,
+      sum(p.quality_count)::bigint as quality_count,
+      sum(p.quality_sum) as quality_sum,
+      sum(p.ttft_count)::bigint as ttft_count,
+      sum(p.ttft_ms_sum) as ttft_ms_sum,
+      sum(p.input_tokens_sum)::bigint as input_tokens_sum,
+      sum(p.output_tokens_sum)::bigint as output_tokens_sum,
+      sum(p.cached_input_tokens_sum)::bigint as cached_input_tokens_sum,
+      sum(p.cost_count)::bigint as cost_count,
+      sum(p.cost_usd_sum) as cost_usd_sum,
+      sum(p.value_usd_sum) as value_usd_sum,
+      min(p.latency_min_ms) as min_ms, max(p.latency_max_ms) as max_ms
+    from pending p group by p.minute, p.model_version
   ),
   bins as (
-    -- Key and bin in one number: a single column to hash and to sort by.
-    select b.place, sum(b.count::double precision) as count
+    select b.minute, b.model_version, array_agg(b.bin order by b.bin) as bins, array_agg(b.n order by b.bin) as counts
     from (
-      select n.key_number * 4096 + unnest(n.latency_bins) as place, unnest(n.latency_bin_counts) as count
-      from open_rows n
+      select p.minute, p.model_version, unnest(p.latency_bins) as bin, unnest(p.latency_bin_counts) as n from pending p
     ) b
-    group by b.place
-  ),
-  running as (
-    select b.place / 4096 as key_number, (b.place % 4096)::smallint as bin,
-      sum(b.count) over (partition by b.place / 4096 order by b.place rows unbounded preceding) as seen
-    from bins b
-  ),
-  ranked as (
-    select r.key_number, array_agg(r.bin order by r.bin) as bins, array_agg(r.seen order by r.bin) as seen
-    from running r group by r.key_number
-  ),
-  -- As nowcast.latency_quantiles does it, for all keys at once: between the middles of the bins of two ranks.
-  placed as (
-    select r.key_number, p.n, p.place, t.min_ms, t.max_ms,
-      r.bins[width_bucket(floor(p.place), r.seen) + 1]::integer as low_bin,
-      r.bins[width_bucket(least(floor(p.place) + 1, t.request_count - 1), r.seen) + 1]::integer as high_bin
-    from totals t join ranked r using (key_number),
-      lateral (
-        select f.n, f.fraction * (t.request_count - 1) as place
-        from (values (1, 0.5::double precision), (2, 0.95), (3, 0.99)) f (n, fraction)
-      ) p
-  ),
-  quantiles as (
-    select v.key_number, array_agg(v.low + (v.high - v.low) * (v.place - floor(v.place)) order by v.n) as ms
-    from (
-      select p.key_number, p.n, p.place,
-        least(greatest(m.middles[p.low_bin + 1], p.min_ms), p.max_ms) as low,
-        case when p.high_bin = p.low_bin then least(greatest(m.middles[p.low_bin + 1], p.min_ms), p.max_ms)
-          else least(greatest(m.middles[p.high_bin + 1], p.min_ms), p.max_ms) end as high
-      from placed p, (select nowcast.latency_bin_middles() as middles) m
-    ) v
-    group by v.key_number
+    group by b.minute, b.model_version
   )
-  select s.minute, s.model_version, s.request_count, s.error_count, s.latency_sum_ms, s.confidence_count,
-  s.confidence_sum, s.quality_count, s.quality_sum, s.ttft_count, s.ttft_ms_sum, s.input_tokens_sum,
-  s.output_tokens_sum, s.cached_input_tokens_sum, s.cost_count, s.cost_usd_sum, s.value_usd_sum,
-    s.p50_latency_ms, s.p95_latency_ms, s.p99_latency_ms
-  from nowcast.model_summaries s
-  where s.tier_seconds = tier and s.minute >= since and s.minute < until
-    and (s.minute, s.model_version) not in (select o.minute, o.model_version from open_buckets o)
-  union all
-  select t.minute, t.model_version, t.request_count, t.error_count, t.latency_sum_ms, t.confidence_count,
-  t.confidence_sum, t.quality_count, t.quality_sum, t.ttft_count, t.ttft_ms_sum, t.input_tokens_sum,
-  t.output_tokens_sum, t.cached_input_tokens_sum, t.cost_count, t.cost_usd_sum, t.value_usd_sum,
+  select a.minute, a.model_version,
+    a.request_count + coalesce(s.request_count, 0),
+    a.error_count + coalesce(s.error_count, 0),
+    a.latency_sum_ms + coalesce(s.latency_sum_ms, 0),
+    a.confidence_count + coalesce(s.confidence_count, 0),
+    -- Null where nothing was counted: in one of them, or in both.
+    coalesce(a.confidence_sum + s.confidence_sum, a.confidence_sum, s.confidence_sum),
+    a.quality_count + coalesce(s.quality_count, 0),
+    coalesce(a.quality_sum + s.quality_sum, a.quality_sum, s.quality_sum),
+    a.ttft_count + coalesce(s.ttft_count, 0),
+    coalesce(a.ttft_ms_sum + s.ttft_ms_sum, a.ttft_ms_sum, s.ttft_ms_sum),
+    coalesce(a.input_tokens_sum + s.input_tokens_sum, a.input_tokens_sum, s.input_tokens_sum),
+    coalesce(a.output_tokens_sum + s.output_tokens_sum, a.output_tokens_sum, s.output_tokens_sum),
+    coalesce(a.cached_input_tokens_sum + s.cached_input_tokens_sum, a.cached_input_tokens_sum, s.cached_input_tokens_sum),
+    a.cost_count + coalesce(s.cost_count, 0),
+    coalesce(a.cost_usd_sum + s.cost_usd_sum, a.cost_usd_sum, s.cost_usd_sum),
+    coalesce(a.value_usd_sum + s.value_usd_sum, a.value_usd_sum, s.value_usd_sum),
     q.ms[1], q.ms[2], q.ms[3]
-  from totals t join quantiles q using (key_number)
+  from added a
+    join bins b on b.minute = a.minute and b.model_version = a.model_version
+    left join lateral (
+      select * from nowcast.model_summaries s
+      where s.tier_seconds = tier and s.minute = a.minute and s.model_version = a.model_version
+      -- Or it would be a hash join over the whole table.
+      offset 0
+    ) s on true,
+    nowcast.quantiles_with(s.latency_bins, s.latency_bin_counts, b.bins, b.counts,
+      a.request_count + coalesce(s.request_count, 0), array[0.5, 0.95, 0.99],
+      least(a.min_ms, s.latency_min_ms), greatest(a.max_ms, s.latency_max_ms)) q (ms);
+end
+$$;
+
+-- One SELECT, which PostgreSQL folds into the query around it.
+create or replace function nowcast.model_figures(tier integer, since timestamptz, until timestamptz)
+  returns setof nowcast.model_figures
+  language sql stable as $$
+  with open_buckets as materialized (select * from nowcast.open_figures(tier, since, until))
+  select f.minute, f.model_version, f.request_count, f.error_count, f.latency_sum_ms, f.confidence_count,
+    f.confidence_sum, f.quality_count, f.quality_sum, f.ttft_count, f.ttft_ms_sum, f.input_tokens_sum,
+    f.output_tokens_sum, f.cached_input_tokens_sum, f.cost_count, f.cost_usd_sum, f.value_usd_sum,
+    f.p50_latency_ms, f.p95_latency_ms, f.p99_latency_ms
+  from nowcast.bucket_figures f
+  where f.tier_seconds = tier and f.minute >= since and f.minute < until
+    and (f.minute < (select coalesce(min(o.minute), 'infinity') from open_buckets o)
+      or (f.minute, f.model_version) not in (select o.minute, o.model_version from open_buckets o))
+  union all
+  select o.* from open_buckets o
 $$;

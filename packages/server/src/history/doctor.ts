@@ -50,6 +50,7 @@ const summaryTables = [
   'nowcast.summary_merges',
   'nowcast.minute_summaries',
   'nowcast.model_summaries',
+  'nowcast.bucket_figures',
   'nowcast.period_summaries',
 ];
 
