@@ -1,5 +1,6 @@
 /** `npm run bench:detect`: how often the detectors cry wolf on clean traffic, and how soon they see an incident. */
 import { SeriesDetector } from 'nowcast/dist/process/detect/index.js';
+import { printExplanations } from './explanations.ts';
 import { apply, labelledSeries } from './incidents.ts';
 import { random } from './random.ts';
 import { rateAlarms, rateDelay, rateName, rates } from './rates.ts';
@@ -144,3 +145,4 @@ printFalseAlarms();
 printDelays();
 printLabelled();
 printCost();
+await printExplanations();

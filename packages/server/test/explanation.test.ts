@@ -1,5 +1,6 @@
 import type { InferenceEvent } from '@nowcast/protocol';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { daysOf, tellAll } from '../../../bench/src/detect/explained.ts';
 import { errorPattern } from '../src/alert/explain/errorPattern.ts';
 import { explain, type Question } from '../src/alert/explanation.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
@@ -65,7 +66,32 @@ const failing = (event: InferenceEvent, message: string): InferenceEvent => ({
   error_message: message,
 });
 
+/** Twenty-four of the hundreds that `npm run bench:detect` asks about. */
+const planted = Array.from({ length: 24 }, (_, i) => ({
+  seed: 1 + Math.floor(i / 2),
+  isPlanted: i % 2 === 0,
+}));
+
 describe('explain', () => {
+  test('finds the cause of seeded incidents of every kind, and none where there is none', async () => {
+    const other = await startPipeline();
+    try {
+      await other.partitions.ensureAround(Date.now() * 1000, daysOf(planted.length));
+      const wrong: unknown[] = [];
+      for await (const { seed, incident, explanation, isRight } of tellAll(
+        other.pool,
+        explain,
+        planted,
+        nowMs,
+      )) {
+        if (!isRight) wrong.push({ seed, about: incident.about, told: explanation.cause_sentence });
+      }
+      expect(wrong).toEqual([]);
+    } finally {
+      await other.close();
+    }
+  }, 60_000);
+
   test('names the feature that the errors come from, its text, and three of its events', async () => {
     await seed({
       model: 'by-feature',

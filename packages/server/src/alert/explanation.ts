@@ -3,8 +3,9 @@ import { type Attribution, attribute, type Dimension } from './explain/attributi
 import { Bounded } from './explain/bounded.ts';
 import { readCells } from './explain/cells.ts';
 import { readDeployed } from './explain/deployed.ts';
+import { readExamples } from './explain/examples.ts';
 import { metrics } from './explain/metric.ts';
-import { readExamples, readRowDimensions } from './explain/rows.ts';
+import { readRowDimensions } from './explain/rows.ts';
 import { causeSentence, changeSentence, sentenceOf } from './explain/sentences.ts';
 import { readDataAge, windowsOf } from './explain/windows.ts';
 

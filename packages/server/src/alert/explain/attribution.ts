@@ -81,6 +81,9 @@ const rank = ({ dimension }: Attribution) => (dimension === 'error_message' ? 1 
 /** @returns undefined for a slice that does not explain most of the change, or may do so by chance */
 function weigh(dimension: Dimension, slice: Slice): Attribution | undefined {
   const { measure, total, valueCount, weight } = dimension;
+  // Amounts that were nothing before give no shares to compare; a text of errors that fills all of them does say something.
+  if (measure.kind === 'volume' && total.before.sum <= 0 && dimension.name !== 'error_message')
+    return undefined;
   const fit = expectation(measure, total, slice);
   if (fit === undefined) return undefined;
   const { expected, expectedTotal, fairShares } = fit;
@@ -120,9 +123,8 @@ function expectation(
 ): Expectation | undefined {
   if (measure.kind === 'volume') {
     const { scale } = measure;
-    // Where there was nothing before, nothing can be told from what is new.
-    if (before.sum <= 0) return undefined;
-    const fair = slice.before.sum / before.sum;
+    // Where there was nothing before, what was usual is not known: the value counts only if it is nearly everything.
+    const fair = before.sum > 0 ? slice.before.sum / before.sum : 0.5;
     return {
       expected: slice.before.sum * scale,
       expectedTotal: before.sum * scale,
@@ -152,7 +154,11 @@ function surpriseOf(
   if (measure.kind === 'volume') {
     // Both windows are samples: whether the slice's share of them differs.
     const dispersion = after.sum > 0 ? after.sumSq / after.sum : before.sumSq / before.sum;
-    return sharesDiffer(slice.before.sum, before.sum, inside, after.sum) / dispersion;
+    const surprise =
+      before.sum > 0
+        ? sharesDiffer(slice.before.sum, before.sum, inside, after.sum)
+        : term(inside, after.sum * fair) + term(after.sum - inside, after.sum * (1 - fair));
+    return surprise / dispersion;
   }
   const change = after.sum - expectedTotal;
   const surprise =

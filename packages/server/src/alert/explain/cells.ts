@@ -3,7 +3,7 @@ import type { Dimension, Measure, Slice, Sums } from './attribution.ts';
 import type { Query } from './bounded.ts';
 import { readClientCounts } from './clients.ts';
 import { type LatencyCell, quantile95, readHistograms, slowAbove, slowLimits } from './latency.ts';
-import { metrics } from './metric.ts';
+import { metrics, summarySource } from './metric.ts';
 import { readRowCells, type SlowLimits } from './rows.ts';
 import type { Window, Windows } from './windows.ts';
 
@@ -126,15 +126,6 @@ async function readSummaries(
     [minutes, labels.model_version ?? null, labels.feature ?? null],
   );
 }
-
-/** Summaries of $1 minutes, of the model $2 and the feature $3 where these are given, current at this moment. */
-export const summarySource = ['minute_summaries', 'open_summaries']
-  .map(
-    (relation) => `select s.* from nowcast.${relation} s
-      where s.minute = any ($1::timestamptz[]) and ($2::text is null or s.model_version = $2)
-        and ($3::text is null or s.feature = $3)`,
-  )
-  .join(' union all ');
 
 function dimensionOf(
   name: (typeof keys)[number],

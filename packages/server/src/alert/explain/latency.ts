@@ -1,6 +1,7 @@
 import type { Question } from '../explanation.ts';
 import type { Query } from './bounded.ts';
-import { type Cell, summarySource } from './cells.ts';
+import type { Cell } from './cells.ts';
+import { summarySource } from './metric.ts';
 import type { SlowLimits } from './rows.ts';
 import type { Window } from './windows.ts';
 
@@ -13,7 +14,7 @@ export interface LatencyCell {
   readonly counts: readonly number[];
 }
 
-/** Fewer calls do not tell what is usual: those of all cells together do. */
+/** Fewer calls do not tell what is usual. */
 const minUsual = 40;
 const usualShare = 0.95;
 
@@ -35,18 +36,36 @@ export async function readHistograms(
   );
 }
 
+/** What a cell with too few calls is measured by: the same model's feature, the model, everything. */
+const levels: readonly ((cell: LatencyCell) => string)[] = [
+  ({ model_version, feature, variant }) => JSON.stringify([model_version, feature, variant]),
+  ({ model_version, feature }) => JSON.stringify([model_version, feature]),
+  ({ model_version }) => model_version,
+];
+
 /** Per cell the bin above which a call is slow: as the slowest twentieth of the cell's own calls were. */
 export function slowLimits(cells: readonly LatencyCell[]): SlowLimits {
+  const otherBin = usualBin(...merged(cells));
+  const byLevel = levels.map((keyOf) => {
+    const groups = new Map<string, LatencyCell[]>();
+    for (const cell of cells) groups.set(keyOf(cell), [...(groups.get(keyOf(cell)) ?? []), cell]);
+    return new Map(
+      [...groups].flatMap(([key, group]) => {
+        const [bins, counts] = merged(group);
+        return total(counts) < minUsual ? [] : [[key, usualBin(bins, counts)] as const];
+      }),
+    );
+  });
   return {
-    cells: cells
-      .filter(({ counts }) => total(counts) >= minUsual)
-      .map(({ model_version, feature, variant, bins, counts }) => ({
-        model_version,
-        feature,
-        variant,
-        bin: usualBin(bins, counts),
-      })),
-    otherBin: usualBin(...merged(cells)),
+    cells: cells.map((cell) => ({
+      model_version: cell.model_version,
+      feature: cell.feature,
+      variant: cell.variant,
+      bin:
+        byLevel.map((bins, level) => bins.get(levels[level]!(cell))).find((bin) => bin !== undefined) ??
+        otherBin,
+    })),
+    otherBin,
   };
 }
 

@@ -60,3 +60,12 @@ export const metrics: Readonly<Record<MetricName, Metric>> = {
     row: 'e.cost_usd',
   },
 };
+
+/** Summaries of $1 minutes, of the model $2 and the feature $3 where these are given, current at this moment. */
+export const summarySource = ['minute_summaries', 'open_summaries']
+  .map(
+    (relation) => `select s.* from nowcast.${relation} s
+      where s.minute = any ($1::timestamptz[]) and ($2::text is null or s.model_version = $2)
+        and ($3::text is null or s.feature = $3)`,
+  )
+  .join(' union all ');

@@ -1,8 +1,8 @@
-import type { Example, Question } from '../explanation.ts';
-import type { Attribution, Dimension, Sums } from './attribution.ts';
+import type { Question } from '../explanation.ts';
+import type { Dimension, Sums } from './attribution.ts';
 import type { Query } from './bounded.ts';
 import type { Cell, Cells } from './cells.ts';
-import { errorPattern } from './errorPattern.ts';
+import { readErrorTexts } from './errorTexts.ts';
 import { metrics } from './metric.ts';
 import type { Window, Windows } from './windows.ts';
 
@@ -16,17 +16,15 @@ export interface SlowLimits {
 }
 
 /** Enough to find what holds half of a change; read in some 50 ms. */
-const maxSampledRows = 20_000;
+export const maxSampledRows = 20_000;
 const pieces = 40;
-/** Against bursts inside a piece. */
-const maxRowsPerPiece = 5_000;
+/** Against bursts: the pieces together never hold more. */
+const maxBurstRows = 4 * maxSampledRows;
 const maxValues = 50;
-const maxCandidates = 60;
-const exampleCount = 3;
 /** How many events a row stands for. */
 const rowWeight = '1';
 
-interface Sample {
+export interface Sample {
   readonly starts: readonly Date[];
   readonly seconds: number;
   /** Events in the window for each one in the sample. */
@@ -55,8 +53,14 @@ async function sampleOf(query: Query, { since, until, minutes }: Window): Promis
   };
 }
 
+/** Joins what counts as slow in the cell of row `e`. */
+export const limitsOfRow = `left join jsonb_to_recordset($3::jsonb) as own (model_version text, feature text, variant text, bin integer)
+      on own.model_version = e.model_version and own.feature = coalesce(e.feature, '')
+        and own.variant = coalesce(e.variant, '')
+    cross join lateral (select coalesce(own.bin, $4::integer) as bin) limits`;
+
 /** The sample's rows as `e` with `x`, what is measured of each. Parameters: starts, seconds, then $1 to $4. */
-function sampledRows({ metric }: Question, starts: string, seconds: string): string {
+export function sampledRows({ metric }: Question, starts: string, seconds: string): string {
   return `
     select e.model_version, coalesce(e.feature, '') as feature, coalesce(e.variant, '') as variant, e.user_id,
       e.error_message, e.is_error, e.inference_time_ms, (${rowWeight})::double precision as weight,
@@ -65,16 +69,13 @@ function sampledRows({ metric }: Question, starts: string, seconds: string): str
     cross join lateral (
       select * from public.inference_logs l
       where l.timestamp >= piece.starts and l.timestamp < piece.starts + make_interval(secs => ${seconds})
-      limit ${maxRowsPerPiece * pieces}
+      limit (${maxBurstRows} / cardinality(${starts}::timestamptz[]))
     ) e
-    left join jsonb_to_recordset($3::jsonb) as own (model_version text, feature text, variant text, bin integer)
-      on own.model_version = e.model_version and own.feature = coalesce(e.feature, '')
-        and own.variant = coalesce(e.variant, '')
-    cross join lateral (select coalesce(own.bin, $4::integer) as bin) limits
+    ${limitsOfRow}
     where ($1::text is null or e.model_version = $1) and ($2::text is null or e.feature = $2)`;
 }
 
-const rowParameters = ({ labels }: Question, limits: SlowLimits | undefined) => [
+export const rowParameters = ({ labels }: Question, limits: SlowLimits | undefined) => [
   labels.model_version ?? null,
   labels.feature ?? null,
   JSON.stringify(limits?.cells ?? []),
@@ -212,112 +213,4 @@ function sidesOf(row: ValueRow): { before: Sums; after: Sums } {
     before: { n: row.before_n, sum: row.before_sum, sumSq: row.before_sum_sq },
     after: { n: row.after_n, sum: row.after_sum, sumSq: row.after_sum_sq },
   };
-}
-
-/** Errors by text, numbers and ids in it taken out: how many of each there were, for as many calls. */
-async function readErrorTexts(
-  query: Query,
-  question: Question,
-  { before, after, total }: { before: Sample; after: Sample; total: Dimension['total'] },
-): Promise<Dimension> {
-  const rows = await query<{ text: string; before: number; after: number }>(
-    `with e as materialized (
-       select false as is_after, s.* from (${sampledRows(question, '$5', '$6')}) s
-       union all
-       select true, s.* from (${sampledRows(question, '$7', '$8')}) s
-     )
-     select left(e.error_message, 300) as text,
-       coalesce(sum(e.weight) filter (where not e.is_after), 0)::double precision as before,
-       coalesce(sum(e.weight) filter (where e.is_after), 0)::double precision as after
-     from e where e.is_error and e.error_message is not null
-     group by 1 order by 3 desc, 2 desc limit 2000`,
-    [...rowParameters(question, undefined), before.starts, before.seconds, after.starts, after.seconds],
-  );
-  const byPattern = new Map<string, { before: number; after: number }>();
-  for (const row of rows) {
-    const pattern = errorPattern(row.text);
-    const known = byPattern.get(pattern) ?? { before: 0, after: 0 };
-    byPattern.set(pattern, { before: known.before + row.before, after: known.after + row.after });
-  }
-  const counted = (n: number) => ({ n, sum: n, sumSq: n });
-  return {
-    name: 'error_message',
-    measure: { kind: 'volume', scale: total.before.n === 0 ? 0 : total.after.n / total.before.n },
-    total: { before: counted(total.before.sum), after: counted(total.after.sum) },
-    slices: [...byPattern].map(([value, sides]) => ({
-      value,
-      before: counted(sides.before),
-      after: counted(sides.after),
-    })),
-    valueCount: byPattern.size,
-    weight: after.weight,
-  };
-}
-
-/** Three bad events of the cause, as different as there are. */
-export async function readExamples(
-  query: Query,
-  question: Question,
-  cells: Cells | undefined,
-  cause: Attribution | undefined,
-): Promise<Example[]> {
-  // Of calls that did not come there are no examples.
-  if (cells === undefined || question.metric === 'traffic') return [];
-  const column = cause !== undefined && cause.dimension !== 'client' ? cause.dimension : undefined;
-  const isPattern = column === 'error_message';
-  const { condition, order } = badRows(question, cells);
-  const rows = await query<Example & { id: string }>(
-    `select e.id::text, to_json(e.timestamp) #>> '{}' as timestamp, e.model_version, e.inference_time_ms,
-       coalesce(e.is_error, false) as is_error, left(e.error_message, 500) as error_message, e.trace_id, e.feature,
-       e.user_id
-     from (
-       select * from public.inference_logs l
-       where l.timestamp >= $5 and l.timestamp < $6 ${question.metric === 'error_rate' ? 'and l.is_error' : ''}
-       order by l.timestamp desc limit ${maxSampledRows}
-     ) e
-     left join jsonb_to_recordset($3::jsonb) as own (model_version text, feature text, variant text, bin integer)
-       on own.model_version = e.model_version and own.feature = coalesce(e.feature, '')
-         and own.variant = coalesce(e.variant, '')
-     cross join lateral (select coalesce(own.bin, $4::integer) as bin) limits
-     where ($1::text is null or e.model_version = $1) and ($2::text is null or e.feature = $2)
-       and (${condition}) ${column === undefined || isPattern ? 'and $7::text is null' : `and e.${column} = $7`}
-     order by ${order} limit ${isPattern ? maxSampledRows : maxCandidates}`,
-    [
-      ...rowParameters(question, cells.limits),
-      question.since,
-      question.until,
-      isPattern ? null : (cause?.value ?? null),
-    ],
-  );
-  const matching = isPattern
-    ? rows.filter(({ error_message }) => errorPattern(error_message ?? '') === cause?.value)
-    : rows;
-  return distinct(matching);
-}
-
-function badRows({ metric }: Question, { total }: Cells): { condition: string; order: string } {
-  const rises = total.before.n > 0 && total.after.sum / total.after.n > total.before.sum / total.before.n;
-  const x = metrics[metric].row;
-  if (metric === 'error_rate') return { condition: 'true', order: 'e.timestamp desc' };
-  if (metric === 'latency') return { condition: `${x} = 1`, order: 'e.inference_time_ms desc' };
-  return { condition: `(${x}) is not null`, order: `(${x}) ${rises ? 'desc' : 'asc'}` };
-}
-
-function distinct(rows: readonly Example[]): Example[] {
-  const chosen: Example[] = [];
-  const kinds = new Set<string>();
-  const kindOf = (row: Example) =>
-    JSON.stringify([errorPattern(row.error_message ?? ''), row.model_version, row.feature, row.user_id]);
-  for (const row of rows) {
-    if (chosen.length === exampleCount) break;
-    if (kinds.has(kindOf(row))) continue;
-    kinds.add(kindOf(row));
-    chosen.push(row);
-  }
-  // Where all are alike, others of the same kind do.
-  for (const row of rows) {
-    if (chosen.length === exampleCount) break;
-    if (!chosen.includes(row)) chosen.push(row);
-  }
-  return chosen;
 }
