@@ -2,7 +2,7 @@ import { type Random, random } from './random.ts';
 
 /** Incidents with a known cause, or with none, as rows of inference_logs: what an explanation is measured by. */
 
-export interface PlantedEvent {
+interface PlantedEvent {
   readonly timestamp: string;
   readonly model_version: string;
   readonly feature: string | null;
@@ -14,7 +14,7 @@ export interface PlantedEvent {
   readonly error_message: string | null;
 }
 
-export type PlantedDimension = 'model_version' | 'feature' | 'variant' | 'user_id' | 'error_message';
+type PlantedDimension = 'model_version' | 'feature' | 'variant' | 'user_id' | 'error_message';
 
 export interface PlantedIncident {
   readonly metric: 'error_rate' | 'latency' | 'confidence';

@@ -5,8 +5,8 @@ const minuteMs = 60_000;
 /** Summaries begin at full minutes: a window as short as this is counted from its rows, to the millisecond. */
 const maxExactMs = 3 * minuteMs;
 /** Of a longer window so many minutes are read, spread evenly. Histograms weigh more. */
-const maxMinutes = 120;
-const maxHistogramMinutes = 30;
+const maxMinutes = 400;
+const maxHistogramMinutes = 60;
 
 export interface Window {
   readonly since: Date;
@@ -29,7 +29,7 @@ export function windowsOf({ metric, since, until, baselineSince, baselineUntil }
   if (!(since < until)) throw new RangeError('until must be later than since');
   if (!(baselineSince < baselineUntil))
     throw new RangeError('baselineUntil must be later than baselineSince');
-  const most = metric === 'latency' || metric === 'confidence' ? maxHistogramMinutes : maxMinutes;
+  const most = metric === 'latency' ? maxHistogramMinutes : maxMinutes;
   const exact = until.getTime() - since.getTime() < maxExactMs;
   const isVolume = metric === 'traffic' || metric === 'cost';
   // What is compared by its amount needs whole minutes.
