@@ -1,0 +1,406 @@
+import OpenAI, { APIUserAbortError, RateLimitError } from 'openai';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { observeOpenAI } from '../../src/openai.ts';
+import { type Provider, type ProviderAnswer, startProvider } from '../support/provider.ts';
+import { type Recorded, record } from '../support/recorded.ts';
+
+let recorded: Recorded;
+let provider: Provider;
+let answer: (number: number) => ProviderAnswer;
+let plain: OpenAI;
+let openai: OpenAI;
+beforeAll(async () => {
+  recorded = await record();
+  provider = await startProvider((_request, number) => answer(number));
+  plain = new OpenAI({ apiKey: 'k', baseURL: provider.url, maxRetries: 0 });
+  openai = observeOpenAI(plain, recorded.nowcast, { streamUsage: true });
+});
+afterAll(async () => {
+  await recorded.close();
+  await provider.close();
+});
+// A test that records what it does not look at would be found by the next one.
+afterEach(async () => expect(await recorded.events()).toEqual([]));
+
+const asked = { model: 'gpt-4o', messages: [{ role: 'user' as const, content: 'a secret question' }] };
+const usage = {
+  prompt_tokens: 20,
+  completion_tokens: 5,
+  total_tokens: 25,
+  prompt_tokens_details: { cached_tokens: 16 },
+  completion_tokens_details: { reasoning_tokens: 2 },
+};
+const tool = { type: 'function' as const, function: { name: 'weather', parameters: {} } };
+
+function completion(message: object, finishReason = 'stop') {
+  return {
+    id: 'chatcmpl-1',
+    object: 'chat.completion',
+    created: 1,
+    model: 'gpt-4o-2024-08-06',
+    choices: [{ index: 0, message: { role: 'assistant', ...message }, finish_reason: finishReason }],
+    usage,
+  };
+}
+
+function chunk(delta: object, finishReason: string | null = null) {
+  const choices = [{ index: 0, delta, finish_reason: finishReason }];
+  return {
+    data: {
+      id: 'chatcmpl-1',
+      object: 'chat.completion.chunk',
+      created: 1,
+      model: 'gpt-4o-2024-08-06',
+      choices,
+    },
+  };
+}
+const usageChunk = {
+  data: {
+    id: 'chatcmpl-1',
+    object: 'chat.completion.chunk',
+    created: 1,
+    model: 'gpt-4o-2024-08-06',
+    choices: [],
+    usage,
+  },
+};
+const done = { data: '[DONE]' };
+
+const measured = {
+  model_version: 'gpt-4o-2024-08-06',
+  provider: 'openai',
+  inference_time_ms: expect.any(Number),
+  input_tokens: 20,
+  cached_input_tokens: 16,
+  output_tokens: 5,
+};
+
+describe('a chat', () => {
+  test('is recorded with model, tokens and context, and its text stays in the application', async () => {
+    answer = () => ({ json: completion({ content: 'a secret answer' }) });
+    const said = await recorded.nowcast.context({ user_id: 'u1', feature: 'search', variant: 'b' }, () =>
+      openai.chat.completions.create(asked),
+    );
+    expect(said.choices[0]?.message.content).toBe('a secret answer');
+    const events = await recorded.events();
+    expect(events).toMatchObject([
+      {
+        ...measured,
+        user_id: 'u1',
+        feature: 'search',
+        variant: 'b',
+        metadata: {
+          request_model: 'gpt-4o',
+          finish_reasons: ['stop'],
+          reasoning_tokens: 2,
+          response_id: 'chatcmpl-1',
+        },
+      },
+    ]);
+    expect(JSON.stringify(events)).not.toContain('secret');
+  });
+
+  test('that calls tools says how many and why it ended', async () => {
+    const call = {
+      id: 'call-1',
+      type: 'function',
+      function: { name: 'weather', arguments: '{"at":"secret"}' },
+    };
+    answer = () => ({
+      json: completion({ content: null, tool_calls: [call, { ...call, id: 'call-2' }] }, 'tool_calls'),
+    });
+    await openai.chat.completions.create({ ...asked, tools: [tool] });
+    const events = await recorded.events();
+    expect(events).toMatchObject([{ metadata: { tool_calls: 2, finish_reasons: ['tool_calls'] } }]);
+    expect(JSON.stringify(events)).not.toContain('secret');
+  });
+
+  test('keeps its text where that was asked for', async () => {
+    answer = () => ({ json: completion({ content: 'an answer' }) });
+    await observeOpenAI(plain, recorded.nowcast, { captureContent: true }).chat.completions.create(asked);
+    expect(await recorded.events()).toMatchObject([
+      { metadata: { prompt: '[{"role":"user","content":"a secret question"}]', completion: 'an answer' } },
+    ]);
+  });
+
+  test('gives withResponse(), asResponse() and the helpers as the SDK does, each recorded once', async () => {
+    answer = () => ({ json: completion({ content: '{}' }) });
+    const { data, response } = await openai.chat.completions.create(asked).withResponse();
+    expect([data.id, response.status]).toEqual(['chatcmpl-1', 200]);
+    const raw = await openai.chat.completions.create(asked).asResponse();
+    expect(await raw.json()).toMatchObject({ id: 'chatcmpl-1' });
+    const parsed = await openai.chat.completions.parse(asked);
+    expect(parsed.choices[0]?.message.content).toBe('{}');
+    await openai.withOptions({ timeout: 5_000 }).chat.completions.create(asked);
+    await plain.chat.completions.create(asked);
+    const events = await recorded.events();
+    expect(events).toHaveLength(4);
+    expect(events.filter(({ input_tokens }) => input_tokens === 20)).toHaveLength(3);
+  });
+});
+
+describe('a streamed chat', () => {
+  const text = [
+    chunk({ role: 'assistant', content: '' }),
+    chunk({ content: 'Hel' }),
+    chunk({ content: 'lo' }),
+    chunk({}, 'stop'),
+  ];
+
+  test('has time to the first token and tokens, and the application sees the chunks it expects', async () => {
+    answer = () => ({ events: [...text, usageChunk, done] });
+    let said = '';
+    let chunks = 0;
+    for await (const part of await openai.chat.completions.create({ ...asked, stream: true })) {
+      said += part.choices[0]!.delta.content ?? '';
+      chunks++;
+    }
+    expect([said, chunks]).toEqual(['Hello', 4]);
+    expect(provider.requests.at(-1)?.body).toMatchObject({ stream_options: { include_usage: true } });
+    const events = await recorded.events();
+    expect(events).toMatchObject([
+      { ...measured, ttft_ms: expect.any(Number), metadata: { finish_reasons: ['stop'] } },
+    ]);
+    expect(Number(events[0]?.ttft_ms)).toBeLessThanOrEqual(Number(events[0]?.inference_time_ms));
+  });
+
+  test('of an application that asks for usage itself keeps the chunk that brings it', async () => {
+    answer = () => ({ events: [...text, usageChunk, done] });
+    const stream = await openai.chat.completions.create({
+      ...asked,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    const parts = [];
+    for await (const part of stream) parts.push(part);
+    expect(parts.at(-1)?.usage?.prompt_tokens).toBe(20);
+    expect(await recorded.events()).toMatchObject([measured]);
+  });
+
+  test('is sent to a server that is not OpenAI as the application wrote it', async () => {
+    answer = () => ({ events: [...text, done] });
+    const careful = observeOpenAI(plain, recorded.nowcast);
+    for await (const _ of await careful.chat.completions.create({ ...asked, stream: true }));
+    expect(provider.requests.at(-1)?.body).not.toHaveProperty('stream_options');
+    const events = await recorded.events();
+    expect(events).toMatchObject([{ model_version: 'gpt-4o-2024-08-06' }]);
+    expect(events[0]).not.toHaveProperty('input_tokens');
+  });
+
+  test('is observed inside the stream() helper, tool calls included', async () => {
+    const call = (index: number, more: object) => chunk({ tool_calls: [{ index, ...more }] });
+    answer = () => ({
+      events: [
+        chunk({ role: 'assistant', content: null }),
+        call(0, { id: 'call-1', type: 'function', function: { name: 'weather', arguments: '' } }),
+        call(0, { function: { arguments: '{}' } }),
+        call(1, { id: 'call-2', type: 'function', function: { name: 'weather', arguments: '{}' } }),
+        chunk({}, 'tool_calls'),
+        usageChunk,
+        done,
+      ],
+    });
+    const final = await openai.chat.completions.stream({ ...asked, tools: [tool] }).finalChatCompletion();
+    expect(final.choices[0]?.message.tool_calls).toHaveLength(2);
+    expect(await recorded.events()).toMatchObject([
+      {
+        ...measured,
+        ttft_ms: expect.any(Number),
+        metadata: { tool_calls: 2, finish_reasons: ['tool_calls'] },
+      },
+    ]);
+  });
+
+  test('that the application leaves, or aborts, is no error', async () => {
+    answer = () => ({ events: [...text.slice(0, 2), 'hang'] });
+    for await (const part of await openai.chat.completions.create({ ...asked, stream: true }))
+      if (part.choices[0]?.delta.content === 'Hel') break;
+    const user = new AbortController();
+    const stream = await openai.chat.completions.create({ ...asked, stream: true }, { signal: user.signal });
+    for await (const part of stream) if (part.choices[0]?.delta.content === 'Hel') user.abort();
+    const events = await recorded.events();
+    expect(events).toMatchObject([
+      { ttft_ms: expect.any(Number), metadata: { aborted: true } },
+      { ttft_ms: expect.any(Number), metadata: { aborted: true } },
+    ]);
+    expect(events.some(({ is_error }) => is_error)).toBe(false);
+  });
+
+  test('that breaks off is an error, of the same stream and with the same error for the application', async () => {
+    answer = () => ({
+      events: [
+        ...text.slice(0, 2),
+        { data: { error: { message: 'overloaded', code: 'server_error', type: 'server_error' } } },
+      ],
+    });
+    const read = async () => {
+      for await (const _ of await openai.chat.completions.create({ ...asked, stream: true }));
+    };
+    await expect(read()).rejects.toThrow('overloaded');
+    answer = () => ({ events: [...text.slice(0, 2), 'reset'] });
+    await expect(read()).rejects.toThrow();
+    expect(await recorded.events()).toMatchObject([
+      {
+        model_version: 'gpt-4o-2024-08-06',
+        is_error: true,
+        ttft_ms: expect.any(Number),
+        metadata: { error_code: 'server_error' },
+      },
+      { model_version: 'gpt-4o-2024-08-06', is_error: true, ttft_ms: expect.any(Number) },
+    ]);
+  });
+});
+
+describe('a call that fails', () => {
+  test('has the provider’s status, code and type, and counts for the version that answered last', async () => {
+    answer = () => ({
+      status: 429,
+      json: { error: { message: 'slow down', type: 'requests', code: 'rate_limit_exceeded' } },
+    });
+    const failure = await openai.chat.completions.create(asked).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(RateLimitError);
+    expect(await recorded.events()).toMatchObject([
+      {
+        model_version: 'gpt-4o-2024-08-06',
+        is_error: true,
+        error_message: '429 slow down',
+        metadata: {
+          error_status: 429,
+          error_code: 'rate_limit_exceeded',
+          error_type: 'requests',
+          request_model: 'gpt-4o',
+        },
+      },
+    ]);
+  });
+
+  test('is recorded once when the SDK’s own retry succeeds', async () => {
+    const first = provider.requests.length;
+    answer = (number) =>
+      number === first ? { status: 500, json: {} } : { json: completion({ content: 'x' }) };
+    await openai.withOptions({ maxRetries: 1 }).chat.completions.create(asked);
+    expect(provider.requests.length - first).toBe(2);
+    expect(await recorded.events()).toMatchObject([measured]);
+  });
+
+  test('because the application aborted it is no error; because its patience ended it is one', async () => {
+    answer = () => ({ events: ['hang'] });
+    const user = new AbortController();
+    const call = openai.chat.completions.create(asked, { signal: user.signal });
+    user.abort();
+    expect(await call.catch((error: unknown) => error)).toBeInstanceOf(APIUserAbortError);
+    await openai.chat.completions.create(asked, { signal: AbortSignal.timeout(20) }).catch(() => undefined);
+    const [aborted, late] = await recorded.events();
+    expect(aborted).toMatchObject({ metadata: { aborted: true } });
+    expect(aborted).not.toHaveProperty('is_error');
+    expect(late).toMatchObject({ is_error: true });
+  });
+});
+
+describe('a response', () => {
+  const response = {
+    id: 'resp-1',
+    object: 'response',
+    model: 'gpt-4o-2024-08-06',
+    status: 'completed',
+    output: [
+      {
+        type: 'message',
+        id: 'm',
+        role: 'assistant',
+        status: 'completed',
+        content: [{ type: 'output_text', text: 'Hello', annotations: [] }],
+      },
+    ],
+    usage: {
+      input_tokens: 20,
+      output_tokens: 5,
+      total_tokens: 25,
+      input_tokens_details: { cached_tokens: 16 },
+      output_tokens_details: { reasoning_tokens: 2 },
+    },
+  };
+  const question = { model: 'gpt-4o', input: 'a secret question' };
+
+  test('is recorded whole', async () => {
+    answer = () => ({ json: response });
+    expect((await openai.responses.create(question)).output_text).toBe('Hello');
+    expect(await recorded.events()).toMatchObject([
+      { ...measured, metadata: { finish_reasons: ['stop'], reasoning_tokens: 2 } },
+    ]);
+  });
+
+  test('is recorded as a stream, and as one that fails in the middle', async () => {
+    const begin = {
+      event: 'response.created',
+      data: {
+        type: 'response.created',
+        sequence_number: 0,
+        response: { ...response, status: 'in_progress', usage: null, output: [] },
+      },
+    };
+    const delta = {
+      event: 'response.output_text.delta',
+      data: {
+        type: 'response.output_text.delta',
+        sequence_number: 1,
+        delta: 'Hello',
+        item_id: 'm',
+        output_index: 0,
+        content_index: 0,
+      },
+    };
+    answer = () => ({
+      events: [
+        begin,
+        delta,
+        { event: 'response.completed', data: { type: 'response.completed', sequence_number: 2, response } },
+      ],
+    });
+    for await (const _ of await openai.responses.create({ ...question, stream: true }));
+    expect(await recorded.events()).toMatchObject([{ ...measured, ttft_ms: expect.any(Number) }]);
+    const failed = {
+      ...response,
+      status: 'failed',
+      error: { code: 'server_error', message: 'it broke' },
+      usage: null,
+    };
+    answer = () => ({
+      events: [
+        begin,
+        delta,
+        { event: 'response.failed', data: { type: 'response.failed', sequence_number: 2, response: failed } },
+      ],
+    });
+    for await (const _ of await openai.responses.create({ ...question, stream: true }));
+    expect(provider.requests.at(-1)?.body).not.toHaveProperty('stream_options');
+    expect(await recorded.events()).toMatchObject([
+      {
+        is_error: true,
+        error_message: 'it broke',
+        ttft_ms: expect.any(Number),
+        metadata: { error_code: 'server_error' },
+      },
+    ]);
+  });
+});
+
+test('an embedding has its tokens', async () => {
+  answer = () => ({
+    json: {
+      object: 'list',
+      model: 'text-embedding-3-small',
+      data: [{ object: 'embedding', index: 0, embedding: [0.5] }],
+      usage: { prompt_tokens: 3, total_tokens: 3 },
+    },
+  });
+  await openai.embeddings.create({ model: 'text-embedding-3-small', input: 'x', encoding_format: 'float' });
+  expect(await recorded.events()).toMatchObject([
+    { model_version: 'text-embedding-3-small', input_tokens: 3 },
+  ]);
+});
+
+test('an SDK too old for withOptions() is named, not half observed', () => {
+  expect(() => observeOpenAI({ chat: {} }, recorded.nowcast)).toThrow(/withOptions/);
+});
