@@ -31,6 +31,16 @@ describe('the price of an event', () => {
     expect(priceOf(valid({ ...tokens, cached_input_tokens: 9_000 }))).toBeCloseTo(0.00225, 12);
   });
 
+  test('counts tokens written to the cache at their own price, where the metadata tells them', () => {
+    const tokens = { provider: 'anthropic', model_version: 'claude-sonnet-4-0', input_tokens: 1_000 };
+    const plain = priceOf(valid(tokens))!;
+    expect(priceOf(valid({ ...tokens, metadata: { cache_write_tokens: 1_000 } }))).toBeCloseTo(
+      plain * 1.25,
+      12,
+    );
+    expect(priceOf(valid({ ...tokens, metadata: { note: '"cache_write_tokens"' } }))).toBe(plain);
+  });
+
   test.each([
     ['no tokens', { provider: 'openai' }],
     ['a model that nobody sells', { provider: 'openai', model_version: 'ours-v2', input_tokens: 5 }],

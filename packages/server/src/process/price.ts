@@ -44,8 +44,20 @@ const closedModelProviders = new Set(['openai', 'anthropic']);
 export function priceOf(event: ValidEvent): number | null {
   const { input_tokens, output_tokens } = event;
   if (input_tokens === null && output_tokens === null) return null;
-  const tokens = { input: input_tokens, output: output_tokens, cached: event.cached_input_tokens };
+  const tokens = {
+    input: input_tokens,
+    output: output_tokens,
+    cached: event.cached_input_tokens,
+    cacheWrite: cacheWriteOf(event.metadata),
+  };
   return costOf(event.provider, event.model_version, tokens, event.timestampMicros / 1000);
+}
+
+/** Tokens written to the cache have no column of their own: nowcast-client tells them in the metadata. */
+function cacheWriteOf(metadata: string | null): number | undefined {
+  if (metadata?.includes('"cache_write_tokens"') !== true) return undefined;
+  const { cache_write_tokens } = JSON.parse(metadata) as { readonly cache_write_tokens?: unknown };
+  return typeof cache_write_tokens === 'number' && cache_write_tokens >= 0 ? cache_write_tokens : undefined;
 }
 
 /** @param atMs some prices have changed, or change with the hour: when the call was made */
