@@ -12,6 +12,7 @@ import { boundedHttpServer, drainConnections, type HttpTimings, httpTimings } fr
 import { type KeyScope, keyOf } from './access/keys.ts';
 import { requestIdOf } from './access/requestId.ts';
 import { type GuardedRoute, guardRoutes } from './access/routes.ts';
+import { defaultLookIntervalMs, Engine } from './alert/engine.ts';
 import { loadCatalog } from './deliver/catalog.ts';
 import { Feed } from './deliver/feed.ts';
 import { publish, type Scope } from './deliver/published.ts';
@@ -22,7 +23,7 @@ import { loadRoles } from './deliver/rest/roles.ts';
 import { registerRest } from './deliver/rest/routes.ts';
 import { RowMemory } from './deliver/rowMemory.ts';
 import { Canary, defaultCanaryIntervalMs } from './health/canary.ts';
-import { registerHealth } from './health/health.ts';
+import { ownProblems, registerHealth } from './health/health.ts';
 import { Ledger, senderName } from './health/ledger.ts';
 import { SelfMetrics } from './health/metrics.ts';
 import { History } from './history/history.ts';
@@ -60,6 +61,7 @@ export interface RunningServer {
 export interface ServerTimings {
   readonly http?: HttpTimings;
   readonly canaryIntervalMs?: number;
+  readonly lookIntervalMs?: number;
 }
 
 /**
@@ -69,7 +71,11 @@ export interface ServerTimings {
  */
 export async function startServer(
   settings: Settings,
-  { http = httpTimings, canaryIntervalMs = defaultCanaryIntervalMs }: ServerTimings = {},
+  {
+    http = httpTimings,
+    canaryIntervalMs = defaultCanaryIntervalMs,
+    lookIntervalMs = defaultLookIntervalMs,
+  }: ServerTimings = {},
 ): Promise<RunningServer> {
   const log = makeLog(settings.logLevel);
   const access = new Access(settings, log);
@@ -241,6 +247,19 @@ export async function startServer(
     closers.push(() => housekeeping.stop());
     const history = new History(pool, url, settings, log);
     closers.push(() => history.stop());
+
+    // Alert: the rules judge what summaries say, each second.
+    const dataDir = settings.databaseUrl === undefined ? settings.dataDir : undefined;
+    const engine = new Engine({
+      pool,
+      log,
+      ownState: async () => {
+        const report = canary.report();
+        return { problems: await ownProblems(dataDir, report), isBlind: report.status === 'failed' };
+      },
+      intervalMs: lookIntervalMs,
+    });
+    closers.push(() => engine.stop());
 
     await app.listen({ host: settings.host, port: settings.port });
     // Refuse new requests first, then let what was accepted be committed.

@@ -210,6 +210,7 @@ describe('a rule', () => {
     ['error_burn', { long_seconds: 300, short_seconds: 3600, burn_rate: 2 }, 'must be less than'],
     ['error_failure', { windows_seconds: [] }, 'one to five numbers from 1 to 300'],
     ['anomaly', { metrics: ['latency'] }, 'must be a list of requests'],
+    ['anomaly', { budget: 'rarely' }, 'such as "1 per month", not "rarely"'],
   ] as const)('of kind %s with %j is refused: %s', async ([kind, condition, message]) => {
     await expect(write(kind, condition)).rejects.toThrow(message);
   });
@@ -229,13 +230,8 @@ describe('a rule', () => {
       { version: 3, severity: null },
     ]);
     await pool.query(`update alert_rules set repeat_interval_seconds = 60 where name = 'high_latency'`);
-    expect(await rows('select source from alert_rules')).toEqual([{ source: 'user' }]);
-  });
-
-  test('that nothing judges cannot be switched on', async () => {
-    await write('threshold', { metric: 'error_rate_pct', comparator: '>', value: 5 });
-    await expect(pool.query(`update alert_rules set enabled = true where name = 'mine'`)).rejects.toThrow(
-      'nothing judges rules of kind threshold yet',
-    );
+    expect(await rows(`select source from alert_rules where name = 'high_latency'`)).toEqual([
+      { source: 'user' },
+    ]);
   });
 });

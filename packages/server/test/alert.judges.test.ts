@@ -37,7 +37,15 @@ function timelineWithHistory(perMinute: number, errorShare: number): Timeline {
 }
 
 const judged = (of: Rule, timeline: Timeline, nowMs: number): Outcome =>
-  judgeRule(of, { labels: { model_version: 'v1' }, timeline }, nowMs);
+  judgeRule(
+    of,
+    {
+      labels: { model_version: 'v1' },
+      timeline,
+      around: { total: timeline, watchedSinceMs: 0, problems: [], isBlind: false, models: 1 },
+    },
+    nowMs,
+  );
 
 describe('sudden failure', () => {
   const failure = rule('error_failure');

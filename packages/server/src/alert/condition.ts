@@ -10,3 +10,8 @@ export function numbersOf({ condition }: Rule, key: string, byDefault: readonly 
   const value = condition[key];
   return Array.isArray(value) && value.every((each) => typeof each === 'number') ? value : byDefault;
 }
+
+export function textOf({ condition }: Rule, key: string, byDefault = ''): string {
+  const value = condition[key];
+  return typeof value === 'string' ? value : byDefault;
+}

@@ -1,5 +1,12 @@
+import { judgeClientSilent } from './judges/clientSilent.ts';
 import { judgeErrorBurn } from './judges/errorBurn.ts';
 import { judgeErrorFailure } from './judges/errorFailure.ts';
+import { judgeLatency } from './judges/latency.ts';
+import { judgeMetricDrop } from './judges/metricDrop.ts';
+import { judgeMonitor } from './judges/monitor.ts';
+import { judgeThreshold } from './judges/threshold.ts';
+import { judgeTrafficCollapsed } from './judges/trafficCollapsed.ts';
+import { judgeTrafficStopped } from './judges/trafficStopped.ts';
 import type { Judgement } from './state.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -24,6 +31,23 @@ export interface Rule {
 export interface Subject {
   readonly labels: Labels;
   readonly timeline: Timeline;
+  readonly around: Surroundings;
+  /** The first bad moment of the alert that is open for this rule and series: what was usual before it counts. */
+  readonly openSinceMs?: number | undefined;
+}
+
+/** What is the same for all series at one moment. */
+export interface Surroundings {
+  /** All models together. */
+  readonly total: Timeline;
+  /** Since when somebody has looked without a break: nothing that was not looked at is silence. */
+  readonly watchedSinceMs: number;
+  /** What is wrong with Nowcast itself, in words. */
+  readonly problems: readonly string[];
+  /** Events may come and not be seen: silence says nothing. */
+  readonly isBlind: boolean;
+  /** How many models there are. */
+  readonly models: number;
 }
 
 /** The question that an explanation answers. */
@@ -34,7 +58,7 @@ interface Asked {
   readonly baselineUntilMs: number;
 }
 
-interface Breach {
+export interface Breach {
   readonly judgement: 'breach';
   readonly alertType: string;
   /** One plain sentence with figures. */
@@ -53,8 +77,15 @@ export const unknown: Outcome = { judgement: 'unknown' };
 type Judge = (rule: Rule, subject: Subject, nowMs: number) => Outcome;
 
 const judges: Readonly<Record<string, Judge>> = {
+  client_silent: judgeClientSilent,
   error_burn: judgeErrorBurn,
   error_failure: judgeErrorFailure,
+  latency: judgeLatency,
+  metric_drop: judgeMetricDrop,
+  monitor: judgeMonitor,
+  threshold: judgeThreshold,
+  traffic_collapsed: judgeTrafficCollapsed,
+  traffic_stopped: judgeTrafficStopped,
 };
 
 /** Whether the rule's condition holds for this series now. Pure: the same figures give the same answer, live and in a backtest. */

@@ -3,9 +3,9 @@ import { type Baseline, baselineOf } from './baseline.ts';
 import { addTotals, noTotals, type Totals, TotalsRing } from './totals.ts';
 
 export const minuteMs = 60_000;
-const fiveMs = 300_000;
+export const fiveMs = 300_000;
 export const hourMs = 3_600_000;
-const dayMs = 86_400_000;
+export const dayMs = 86_400_000;
 
 /** How far back each ladder step is held; the longest window of a rule is 30 days, of which two weeks are held. */
 const heldMinutes = 75;
@@ -37,6 +37,7 @@ export class Timeline {
   #baseline: { readonly madeMs: number; readonly untilMs: number; readonly value: Baseline } | undefined;
   /** The first minute with an event that is held. */
   firstMs: number | undefined;
+  #assumedLastMs: number | undefined;
 
   /** The totals of one minute so far, replacing what was said of it before. */
   setMinute(atMs: number, totals: Totals): void {
@@ -72,13 +73,64 @@ export class Timeline {
     }
   }
 
+  /** What is known after loading: the last event came in the newest busy stretch. */
+  assumeLastEvent(nowMs: number): void {
+    const ends = [this.#hours, this.#fives, this.#minutes].map((ring) => {
+      const last = ring.between(0, nowMs).findLast(({ totals }) => totals.requests > 0);
+      return last === undefined ? 0 : last.atMs + ring.unitMs;
+    });
+    const endMs = Math.min(nowMs, Math.max(...ends));
+    if (endMs > 0) this.#assumedLastMs = endMs;
+  }
+
+  /** When an event came last; undefined when none is held. */
+  get lastEventMs(): number | undefined {
+    return this.arrivals.lastAtMs ?? this.#assumedLastMs;
+  }
+
+  /** Events in a stretch of time, by the finest steps that are held; the ends of a step are shared out evenly. */
+  requestsBetween(sinceMs: number, untilMs: number): number {
+    const minutesFromMs = this.#fives.startOf(this.#rolledMs - heldWholeMs) + fiveMs;
+    const fivesFromMs = this.#hours.startOf(this.#rolledMs - (heldFives - 1) * fiveMs) + hourMs;
+    return (
+      this.#share(this.#hours, sinceMs, Math.min(untilMs, fivesFromMs)) +
+      this.#share(this.#fives, Math.max(sinceMs, fivesFromMs), Math.min(untilMs, minutesFromMs)) +
+      this.#share(this.#minutes, Math.max(sinceMs, minutesFromMs), untilMs)
+    );
+  }
+
+  busyMinutes(sinceMs: number, untilMs: number): number[] {
+    return busy(this.#minutes.between(sinceMs, untilMs));
+  }
+
+  busyFives(sinceMs: number, untilMs: number): number[] {
+    return busy(this.#fives.between(sinceMs, untilMs));
+  }
+
+  busyHours(sinceMs: number, untilMs: number): number[] {
+    return busy(this.#hours.between(sinceMs, untilMs));
+  }
+
+  /** Requests of the emptiest whole five minutes; infinity when there is none. */
+  lowestFive(sinceMs: number, untilMs: number): number {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (let atMs = Math.ceil(sinceMs / fiveMs) * fiveMs; atMs + fiveMs <= untilMs; atMs += fiveMs) {
+      lowest = Math.min(lowest, this.#fives.get(atMs)?.requests ?? 0);
+    }
+    return lowest;
+  }
+
+  /** Closed five minutes that began between. */
+  addFives(sinceMs: number, untilMs: number): Totals {
+    return this.#fives.sum(sinceMs, untilMs);
+  }
+
   minute(atMs: number): Totals | undefined {
     return this.#minutes.get(atMs);
   }
 
-  /** Closed stretches of five minutes that began from `sinceMs` on and before `untilMs`. */
-  fives(sinceMs: number, untilMs: number): { readonly atMs: number; readonly totals: Totals }[] {
-    return this.#fives.between(sinceMs, untilMs);
+  five(atMs: number): Totals | undefined {
+    return this.#fives.get(atMs);
   }
 
   hour(atMs: number): Totals | undefined {
@@ -138,6 +190,19 @@ export class Timeline {
     return this.#minutes.sum(fromMs, openMs, sum);
   }
 
+  #share(ring: TotalsRing, sinceMs: number, untilMs: number): number {
+    let sum = 0;
+    for (let atMs = ring.startOf(sinceMs); atMs < untilMs; atMs += ring.unitMs) {
+      const requests = ring.get(atMs)?.requests ?? 0;
+      if (requests === 0) continue;
+      // The open minute holds what came until now.
+      const endMs = atMs >= this.#rolledMs ? Math.max(untilMs, atMs + 1) : atMs + ring.unitMs;
+      const part = (Math.min(untilMs, endMs) - Math.max(sinceMs, atMs)) / (endMs - atMs);
+      sum += requests * Math.min(1, Math.max(0, part));
+    }
+    return sum;
+  }
+
   #close(five: number): void {
     const totals = this.#minutes.sum(five, five + fiveMs);
     if (totals.requests > 0) this.#fives.set(five, totals);
@@ -152,3 +217,6 @@ export class Timeline {
     if (totals.requests > 0) this.firstMs = Math.min(this.firstMs ?? atMs, atMs);
   }
 }
+
+const busy = (steps: readonly { readonly atMs: number; readonly totals: Totals }[]) =>
+  steps.flatMap(({ atMs, totals }) => (totals.requests > 0 ? [atMs] : []));

@@ -123,6 +123,11 @@ export function problemsOf(
   return problems;
 }
 
+/** What is wrong with Nowcast itself, whatever the senders do. */
+export async function ownProblems(dataDir: string | undefined, canary: CanaryReport): Promise<string[]> {
+  return problemsOf(null, dataDir === undefined ? null : await diskSpace(dataDir), canary);
+}
+
 /** What an ordinary user may still fill. */
 async function diskSpace(directory: string): Promise<DiskSpace> {
   const { bavail, blocks, bsize } = await statfs(directory);

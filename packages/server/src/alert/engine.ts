@@ -1,0 +1,193 @@
+import type pg from 'pg';
+import type { Logger } from 'pino';
+import { EngineStore, LeaseLost } from './engineStore.ts';
+import { type Change, Evaluator, type OwnState } from './evaluator.ts';
+import { Explainer } from './explainer.ts';
+import { dayMs, fiveMs, hourMs, minuteMs } from './timeline.ts';
+
+export const defaultLookIntervalMs = 1_000;
+/** A feed that is busy all the time makes no more looks than this. */
+const leastIntervalMs = 500;
+const clientIntervalMs = 5_000;
+const leaseIntervalMs = 1_500;
+/** Late events change minutes that were read before. */
+const lateMs = 12 * minuteMs;
+/** The open minute, the one before it, and clocks that are a little ahead. */
+const recentMs = minuteMs;
+const aheadMs = 2 * minuteMs;
+/** All detectors are saved within a minute or two, a few at each look. */
+const detectorsPerLook = 15;
+const slowLookMs = 2_000;
+
+export interface EngineOptions {
+  readonly pool: pg.Pool;
+  readonly log: Logger;
+  /** What is wrong with Nowcast itself. */
+  readonly ownState: () => Promise<OwnState>;
+  readonly intervalMs: number;
+  /** The duration of each look, in seconds. */
+  readonly onLook?: (seconds: number) => void;
+}
+
+/**
+ * Judges the rules, a look each second, in one server at a time: reads bounded figures, lets the evaluator judge them,
+ * and writes alerts and states in one transaction. While the database is away nothing is judged, and what nobody watched
+ * counts as no silence.
+ */
+export class Engine {
+  readonly #options: EngineOptions;
+  readonly #store: EngineStore;
+  readonly #explainer: Explainer;
+  /** Undefined while another server judges. */
+  #evaluator: Evaluator | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #startedAtMs = 0;
+  #heldAtMs = Number.NEGATIVE_INFINITY;
+  #clientsAtMs = Number.NEGATIVE_INFINITY;
+  #lateMinuteMs = 0;
+  #failing = false;
+  #toldUnwatched = false;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#store = new EngineStore(options.pool);
+    this.#explainer = new Explainer(options.pool, options.log);
+    this.#schedule(0);
+  }
+
+  /** Something came in: no need to wait for the clock. */
+  wake(): void {
+    if (this.#running !== undefined || this.#stopped) return;
+    const earliestMs = this.#startedAtMs + leastIntervalMs - Date.now();
+    if (earliestMs <= 0) this.#schedule(0);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+    await this.#explainer.stop();
+    if (this.#evaluator !== undefined) await this.#store.release().catch(() => undefined);
+  }
+
+  #schedule(inMs: number): void {
+    clearTimeout(this.#timer);
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => {
+      this.#running = this.#look().finally(() => {
+        this.#running = undefined;
+        this.#schedule(Math.max(50, this.#startedAtMs + this.#options.intervalMs - Date.now()));
+      });
+    }, inMs);
+  }
+
+  async #look(): Promise<void> {
+    this.#startedAtMs = Date.now();
+    const began = performance.now();
+    try {
+      if (!(await this.#holdsLease())) return;
+      this.#evaluator ??= await this.#begin();
+      await this.#judge(this.#evaluator);
+      if (this.#failing) this.#options.log.info('the rules are judged again');
+      this.#failing = false;
+    } catch (error) {
+      if (error instanceof LeaseLost) this.#evaluator = undefined;
+      else if (!this.#failing)
+        this.#options.log.warn({ err: error }, 'judging the rules failed; it is tried again');
+      this.#failing = !(error instanceof LeaseLost);
+      // What others wrote meanwhile is read anew.
+      this.#heldAtMs = Number.NEGATIVE_INFINITY;
+    }
+    const seconds = (performance.now() - began) / 1000;
+    this.#options.onLook?.(seconds);
+    if (seconds * 1000 > slowLookMs) this.#options.log.debug({ seconds }, 'judging the rules took long');
+  }
+
+  async #holdsLease(): Promise<boolean> {
+    const nowMs = Date.now();
+    if (this.#evaluator !== undefined && nowMs - this.#heldAtMs < leaseIntervalMs) return true;
+    const watchedSinceMs = this.#evaluator?.watchedSinceMs ?? nowMs;
+    const held = await this.#store.hold(Number.isFinite(watchedSinceMs) ? watchedSinceMs : nowMs, nowMs);
+    if (!held) this.#evaluator = undefined;
+    this.#heldAtMs = nowMs;
+    return held;
+  }
+
+  /** Takes up what is stored, as another server or this one before its restart left it. */
+  async #begin(): Promise<Evaluator> {
+    const [states, detectors] = await Promise.all([this.#store.states(), this.#store.detectors()]);
+    const nowMs = Date.now();
+    const evaluator = new Evaluator(detectors);
+    const { series } = evaluator;
+    for await (const { tier, totals } of this.#store.past(nowMs)) {
+      for (const { model, atMs, totals: each } of totals) series.takePast(model, tier, atMs, each);
+    }
+    series.takeMinutes(await this.#store.recentMinutes(nowMs - 70 * minuteMs, nowMs + aheadMs));
+    for (const [bucketMs, agoMs] of [
+      [hourMs, 2 * dayMs],
+      [fiveMs, dayMs],
+      [minuteMs, 70 * minuteMs],
+    ] as const) {
+      const since = Math.floor((nowMs - agoMs) / bucketMs) * bucketMs;
+      series.takePastClients(await this.#store.clients(bucketMs, since, nowMs + aheadMs), bucketMs, nowMs);
+    }
+    series.assumeLastEvents(nowMs);
+    const before = this.#store.watchBefore;
+    if (before !== undefined) evaluator.watchedBefore(before.sinceMs, before.untilMs);
+    evaluator.restore(states);
+    return evaluator;
+  }
+
+  async #judge(evaluator: Evaluator): Promise<void> {
+    const nowMs = Date.now();
+    const openMinuteMs = Math.floor(nowMs / minuteMs) * minuteMs;
+    const isClientTurn = nowMs - this.#clientsAtMs >= clientIntervalMs;
+    const [rules, models, clients, own, closed] = await Promise.all([
+      this.#store.rules(),
+      this.#store.recentMinutes(openMinuteMs - recentMs, openMinuteMs + aheadMs),
+      isClientTurn ? this.#store.clients(minuteMs, openMinuteMs - recentMs, openMinuteMs + aheadMs) : [],
+      this.#options.ownState(),
+      this.#store.closedOf(evaluator.openAlerts()),
+    ]);
+    if (isClientTurn) this.#clientsAtMs = nowMs;
+    if (this.#lateMinuteMs !== openMinuteMs) {
+      for (const model of evaluator.series.forgetIdle(nowMs)) evaluator.anomalies.forget(model);
+      evaluator.series.takeMinutes(await this.#store.recentMinutes(nowMs - lateMs, openMinuteMs - recentMs));
+      this.#lateMinuteMs = openMinuteMs;
+    }
+    const byHand = evaluator.closedByHand(closed, nowMs);
+    evaluator.accept(byHand, new Map());
+    evaluator.setRules(rules);
+    const changes = [...byHand, ...evaluator.look(nowMs, { models, clients, own })];
+    await this.#save(evaluator, changes);
+    this.#tellUnwatched(evaluator);
+    this.#explainer.look();
+  }
+
+  async #save(evaluator: Evaluator, changes: readonly Change[]): Promise<void> {
+    const detectors = evaluator.anomalies.takeUnsaved(detectorsPerLook);
+    try {
+      const explanations = await this.#explainer.ask(changes);
+      const opened = await this.#store.save(changes, detectors, explanations);
+      evaluator.accept(changes, opened);
+      for (const { effect, rule, labels, breach } of changes) {
+        if (effect === 'open') this.#options.log.warn({ rule, labels }, breach?.message ?? 'an alert opened');
+        else if (effect === 'close') this.#options.log.info({ rule, labels }, 'an alert ended');
+      }
+    } catch (error) {
+      evaluator.anomalies.putBack(detectors);
+      throw error;
+    }
+  }
+
+  #tellUnwatched({ series }: Evaluator): void {
+    if (series.unwatched.size === 0 || this.#toldUnwatched) return;
+    this.#toldUnwatched = true;
+    this.#options.log.warn(
+      { models_or_senders: series.unwatched.size },
+      'there are more models or senders than rules are judged for; the others are not watched',
+    );
+  }
+}
