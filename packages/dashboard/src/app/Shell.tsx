@@ -27,13 +27,14 @@ export function Shell({ children }: { children: ReactNode }) {
         Skip to the content
       </a>
       <header className="sticky top-0 z-30 border-line border-b bg-canvas/90 backdrop-blur">
-        <div className="mx-auto flex h-12 max-w-[100rem] items-center gap-4 px-4 sm:px-6">
-          <span className="flex items-center gap-2 font-semibold">
+        <div className="mx-auto flex h-12 max-w-[100rem] items-center gap-2 px-4 sm:gap-4 sm:px-6">
+          <span className="flex shrink-0 items-center gap-2 font-semibold">
             <img src={icon} alt="" className="size-6" />
-            Nowcast
+            <span className="max-sm:sr-only">Nowcast</span>
           </span>
-          <nav aria-label="Views">
-            <ul className="flex gap-1">
+          {/* What a narrow screen has no room for scrolls inside. */}
+          <nav aria-label="Views" className="min-w-0 overflow-x-auto">
+            <ul className="flex sm:gap-1">
               {views.map((view) => (
                 <li key={view.path}>
                   <a
@@ -44,7 +45,7 @@ export function Shell({ children }: { children: ReactNode }) {
                       event.preventDefault();
                       go({ path: view.path });
                     }}
-                    className="rounded-md px-2.5 py-1 font-medium text-muted text-small hover:text-text aria-[current]:bg-raised aria-[current]:text-text"
+                    className="block rounded-md px-1.5 py-1 font-medium text-muted text-small sm:px-2.5 hover:text-text aria-[current]:bg-raised aria-[current]:text-text"
                   >
                     {view.title}
                   </a>
@@ -52,7 +53,7 @@ export function Shell({ children }: { children: ReactNode }) {
               ))}
             </ul>
           </nav>
-          <div className="ml-auto flex items-center gap-1">
+          <div className="ml-auto flex shrink-0 items-center sm:gap-1">
             <ConnectionBadge />
             <ThemeButton />
             <Button

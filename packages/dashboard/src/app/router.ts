@@ -15,12 +15,18 @@ export function usePlace(): Place {
 
 export interface Step {
   readonly path?: string;
-  /** null removes a parameter; those that are not named stay. */
+  /** null removes a parameter; those that are not named stay on the same path. */
   readonly params?: Readonly<Record<string, string | null>>;
 }
 
+/** What views share: whoever looks at one model goes on looking at it. */
+const shared = ['range', 'model'];
+
 export function hrefOf({ path, params = {} }: Step, from: Place = place.get()): string {
-  const next = new URLSearchParams(from.params);
+  const isOther = path !== undefined && path !== from.path;
+  const next = new URLSearchParams(
+    isOther ? [...from.params].filter(([name]) => shared.includes(name)) : from.params,
+  );
   for (const [name, value] of Object.entries(params)) {
     if (value === null) next.delete(name);
     else next.set(name, value);

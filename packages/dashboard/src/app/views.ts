@@ -12,6 +12,7 @@ export interface View {
 /** A view is one line here. Those that are not needed at once are loaded when they are opened: use React.lazy. */
 export const views: readonly View[] = [
   { path: '/', title: 'Live', Page: LivePage },
+  { path: '/history', title: 'History', Page: lazyPart(() => import('../history/HistoryPage.tsx')) },
   {
     path: '/pipeline',
     title: 'Pipeline',

@@ -12,8 +12,10 @@ export interface Load<T> {
 }
 
 export interface FollowedLoadOptions<T> {
-  /** While events come it is asked again, at most this often. */
+  /** While there is reason it is asked again, at most this often. */
   readonly everyMs: number;
+  /** What gives reason; events where nothing else is said. */
+  readonly follow?: Follow;
   /** What changes without an event too is asked again as often all the time, as long as the page is seen. */
   readonly evenIdle?: boolean;
   /** @param known what an answer may build on; undefined where something may have been missed */
@@ -21,16 +23,32 @@ export interface FollowedLoadOptions<T> {
 }
 
 /**
- * Something that only a request can tell, kept as fresh as the live feed gives reason for: asked for once, again while
- * events come, and anew after a gap. Nothing is asked while nothing happens.
+ * Calls `changed` whenever what was loaded may not hold any more.
+ *
+ * @returns ends it
+ */
+export type Follow = (feed: LiveFeed, changed: () => void) => () => void;
+
+const followEvents: Follow = (feed, changed) => {
+  let { arrived } = feed.data.get();
+  return feed.data.subscribe(() => {
+    const now = feed.data.get().arrived;
+    if (now === arrived) return;
+    arrived = now;
+    changed();
+  });
+};
+
+/**
+ * Something that only a request can tell, kept as fresh as there is reason for: asked for once, again when what it
+ * follows has changed, and anew after a gap. Nothing is asked while nothing happens.
  */
 export class FollowedLoad<T> {
   readonly load = new Cell<Load<T>>({ value: undefined, failure: undefined });
   readonly #feed: LiveFeed;
   readonly #options: FollowedLoadOptions<T>;
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribe: readonly (() => void)[];
   #epoch = -1;
-  #arrived = 0;
   #anew = true;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #askedAt = 0;
@@ -40,13 +58,16 @@ export class FollowedLoad<T> {
   constructor(feed: LiveFeed, options: FollowedLoadOptions<T>) {
     this.#feed = feed;
     this.#options = options;
-    this.#unsubscribe = feed.data.subscribe(() => this.#liveChanged());
+    this.#unsubscribe = [
+      feed.data.subscribe(() => this.#liveChanged()),
+      (options.follow ?? followEvents)(feed, () => this.#changed()),
+    ];
     this.#liveChanged();
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
     document.removeEventListener('visibilitychange', this.#askOnceSeen);
     clearTimeout(this.#timer);
   }
@@ -63,17 +84,17 @@ export class FollowedLoad<T> {
   };
 
   #liveChanged(): void {
-    const { epoch, arrived } = this.#feed.data.get();
-    if (epoch !== this.#epoch) {
-      // The first time, or something may have been missed.
-      this.#epoch = epoch;
-      this.#arrived = arrived;
-      this.reload();
-    } else if (arrived !== this.#arrived) {
-      this.#arrived = arrived;
-      const restMs = this.#askedAt + this.#options.everyMs - performance.now();
-      this.#timer ??= setTimeout(() => void this.#ask(0), Math.max(gatherMs, restMs));
-    }
+    const { epoch } = this.#feed.data.get();
+    if (epoch === this.#epoch) return;
+    // The first time, or something may have been missed.
+    this.#epoch = epoch;
+    this.reload();
+  }
+
+  #changed(): void {
+    if (this.#stopped) return;
+    const restMs = this.#askedAt + this.#options.everyMs - performance.now();
+    this.#timer ??= setTimeout(() => void this.#ask(0), Math.max(gatherMs, restMs));
   }
 
   /** Never rejects: a failure is shown, and it is tried again. */

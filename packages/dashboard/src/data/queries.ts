@@ -35,7 +35,7 @@ interface Answer {
 type Row = Readonly<Record<string, unknown>>;
 
 /** @throws LoadError with a sentence for the person */
-function rowsOf({ data, error, status }: Answer): readonly Row[] {
+export function rowsOf({ data, error, status }: Answer): readonly Row[] {
   if (error !== null) {
     const unreachable = status === 0;
     throw new LoadError(unreachable ? 'The server does not answer.' : error.message, status);

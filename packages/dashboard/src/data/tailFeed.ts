@@ -4,6 +4,7 @@ import { type InferenceEvent, readEvent } from './event.ts';
 import type { LiveFeed } from './liveFeed.ts';
 import { minuteMs } from './minutes.ts';
 import { LoadError, loadEvents } from './queries.ts';
+import { quote } from './quote.ts';
 
 /** What is kept, and so the most that is drawn. */
 const keptEvents = 120;
@@ -218,9 +219,4 @@ export class TailFeed {
       failure: this.#failure,
     });
   }
-}
-
-/** A filter's value may hold what its grammar uses. */
-function quote(value: string): string {
-  return `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 }

@@ -1,9 +1,10 @@
-import { useCallback, useMemo } from 'react';
+import { useMemo } from 'react';
+import { ChartPanel, type ChartPanelProps } from '../chart/ChartPanel.tsx';
+import { clockAxis } from '../chart/clockAxis.ts';
+import { pointsOf, type Series } from '../chart/points.ts';
 import type { Bucket } from '../data/bucket.ts';
 import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
 import { Segmented } from '../ui/Segmented.tsx';
-import { ChartPanel, type ChartPanelProps } from './chart/ChartPanel.tsx';
-import { pointsOf, type ReadValue, type Series } from './chart/points.ts';
 import {
   type ErrorMeasure,
   type LatencyMeasure,
@@ -14,6 +15,8 @@ import {
 } from './liveView.ts';
 import type { ShownModels } from './shownModels.ts';
 import type { RangeRows } from './useRangeRows.ts';
+
+type ReadValue = (row: Bucket) => number | null;
 
 export interface ChartsProps {
   readonly view: LiveView;
@@ -54,10 +57,15 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
   const { range, model } = view;
   const names = useMemo(() => (model === undefined ? models.shown : [model]), [model, models.shown]);
   const only = names.length === 1 ? names[0] : undefined;
-  const onPick = useCallback(
-    (start: number) => showEvents({ since: start, until: start + range.stepMs, model, onlyErrors: false }),
+  const pick = useMemo(
+    () => ({
+      name: 'Events',
+      onPick: (start: number) =>
+        showEvents({ since: start, until: start + range.stepMs, model, onlyErrors: false }),
+    }),
     [range, model],
   );
+  const axis = useMemo(() => clockAxis(starts, range.stepMs), [starts, range]);
   const each = `each ${range.stepName}`;
   // One model shows its whole spread unless something else is asked for.
   const latencyMeasure: LatencyMeasure = view.latency ?? (only === undefined ? 'p95' : 'all');
@@ -74,7 +82,7 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
   }, [latencyMeasure, only, names, models]);
 
   const subject = `${range.id} ${names.join(' ')}`;
-  const common = { state, onRetry: reload, stepMs: range.stepMs, onPick, subject };
+  const common = { state, onRetry: reload, axis, pick, subject };
   const chart = useMemo(() => {
     const from = (columns: Columns, absent: null | 0): Pick<ChartPanelProps, 'points' | 'series'> => ({
       points: pointsOf(rows, starts, columns, absent),

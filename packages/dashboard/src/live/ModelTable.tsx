@@ -1,10 +1,10 @@
+import { Swatch } from '../chart/Swatch.tsx';
 import type { Bucket } from '../data/bucket.ts';
 import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
 import { groupBy } from '../data/group.ts';
 import { newestBucket, type Summary, summarize } from '../data/summary.ts';
 import { errorWarningPct } from '../data/verdict.ts';
 import { Panel } from '../ui/Panel.tsx';
-import { Swatch } from './chart/Swatch.tsx';
 import { type LiveView, showModel } from './liveView.ts';
 import type { ShownModels } from './shownModels.ts';
 import type { RangeRows } from './useRangeRows.ts';

@@ -90,6 +90,14 @@ export class TestServer {
     await this.#send(`/rest/v1/${table}`, row);
   }
 
+  /** Runs `nowcast …` on this server's data. @returns what it printed */
+  async cli(...args: string[]): Promise<string> {
+    return await run(process.execPath, [path.join(root, 'packages/server/bin/nowcast.mjs'), ...args], {
+      ...this.#env,
+      NOWCAST_DATA_DIR: this.#dataDir,
+    });
+  }
+
   async read(path: string): Promise<Record<string, unknown>[]> {
     const answer = await fetch(`${this.url}/rest/v1/${path}`, { headers: this.#headers() });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
@@ -120,12 +128,25 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-async function run(command: string, args: readonly string[]): Promise<void> {
-  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 'ignore', 'pipe'] });
-  let complaint = '';
+/** @returns what it wrote to its output */
+async function run(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<string> {
+  const child = spawn(command, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const said = { output: '', complaint: '' };
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said.output += text;
+  });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    complaint += text;
+    said.complaint += text;
   });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  if (code !== 0) throw new Error(`${args.join(' ')} failed: ${complaint}`);
+  if (code !== 0) throw new Error(`${args.join(' ')} failed: ${said.complaint}`);
+  return said.output;
 }

@@ -1,4 +1,4 @@
--- Weeks (from Monday) and months by model beside the period before and, for weeks, the same week four weeks before. The
+-- Days, weeks (from Monday) and months by model beside the period before and, for days and weeks, four weeks before. The
 -- running period is shown with the days it has so far, so requests are compared by the day. `..._margin_...` is half
 -- the width of the 95 % interval of a change; it comes from how the days inside the periods differ, since requests of
 -- one day are not independent of each other, and is null below two days in either period. A change whose margin is
@@ -8,6 +8,7 @@ declare
   made record;
 begin
   for made in values
+    ('daily_metrics_trend', 'day', '1 day', true),
     ('weekly_metrics_trend', 'week', '7 days', true),
     ('monthly_metrics_trend', 'month', '1 month', false)
   loop

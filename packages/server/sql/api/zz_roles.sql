@@ -39,6 +39,7 @@ begin
         ('system_alerts', 'anon', '{explanation,acknowledged_by}', '{}'),
         ('inference_metrics_hourly', 'anon', '{}', '{}'),
         ('daily_metrics_summary', 'anon', '{}', '{}'),
+        ('daily_metrics_trend', 'anon', '{}', '{}'),
         ('weekly_metrics_trend', 'anon', '{}', '{}'),
         ('monthly_metrics_trend', 'anon', '{}', '{}'),
         ('metrics_pulse', 'anon', '{}', '{}'),

@@ -63,6 +63,7 @@ const RELATIONS: Readonly<Record<string, PublishedRelation>> = {
   },
   inference_metrics_hourly: {},
   daily_metrics_summary: {},
+  daily_metrics_trend: {},
   weekly_metrics_trend: {},
   monthly_metrics_trend: {},
   metrics_pulse: {},

@@ -1,6 +1,7 @@
 import { memo, useCallback, useEffect, useMemo, useState } from 'react';
 import { useFeed } from '../../app/session.ts';
 import { useShortcut } from '../../app/shortcuts.ts';
+import { Swatch } from '../../chart/Swatch.tsx';
 import { useCell } from '../../data/cell.ts';
 import type { InferenceEvent } from '../../data/event.ts';
 import { count } from '../../data/format.ts';
@@ -10,7 +11,6 @@ import { Icon } from '../../ui/Icon.tsx';
 import { Panel } from '../../ui/Panel.tsx';
 import { panelState } from '../../ui/panelState.ts';
 import { useOnScreen } from '../../ui/useOnScreen.ts';
-import { Swatch } from '../chart/Swatch.tsx';
 import { EventDrawer } from '../event/EventDrawer.tsx';
 import { EventLine } from '../event/EventLine.tsx';
 import type { ShownModels } from '../shownModels.ts';

@@ -11,10 +11,9 @@ import {
   XAxis,
   YAxis,
 } from 'recharts';
-import { timeOfDay } from '../../data/format.ts';
 import type { Point, Series } from './points.ts';
 import { colourOf, dashOf, Swatch } from './Swatch.tsx';
-import { timeTicks } from './timeTicks.ts';
+import type { TimeAxis } from './timeAxis.ts';
 
 export interface TimeChartProps {
   /** What a screen reader hears instead of the picture. */
@@ -22,23 +21,29 @@ export interface TimeChartProps {
   readonly kind: 'line' | 'stack';
   readonly points: readonly Point[];
   readonly series: readonly Series[];
-  readonly stepMs: number;
+  /** Compared: keep it with useMemo. */
+  readonly axis: TimeAxis;
   readonly format: (value: number) => string;
   readonly axisFormat: (value: number) => string;
   /** Values are from 0 to 1 and mostly close to 1: the axis ends there and begins below the lowest. */
   readonly upToOne?: boolean;
+  /** What a point leads to, and the way there. */
+  readonly pick: PointPick;
+}
+
+export interface PointPick {
+  /** "Events", "Days". */
+  readonly name: string;
   readonly onPick: (start: number) => void;
 }
 
 const axisStyle = { fill: 'var(--muted)', fontSize: 11 } as const;
-const weekday = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric' });
 
 /** Loaded after the first paint: Recharts is the largest thing on the page. */
 function TimeChart(props: TimeChartProps) {
-  const { label, kind, points, series, stepMs, format, axisFormat, upToOne = false, onPick } = props;
+  const { label, kind, points, series, axis, format, axisFormat, upToOne = false, pick } = props;
   const first = points[0]?.start ?? 0;
   const last = points.at(-1)?.start ?? 0;
-  const tick = (at: number) => (stepMs >= 3_600_000 ? weekday.format(at) : timeOfDay(at, at));
   return (
     <ResponsiveContainer width="100%" height="100%">
       <ComposedChart
@@ -46,23 +51,24 @@ function TimeChart(props: TimeChartProps) {
         aria-label={label}
         margin={{ top: 6, right: 14, bottom: 0, left: 2 }}
         // One crosshair through all charts.
-        syncId="live"
+        syncId="charts"
         syncMethod="value"
         style={{ cursor: 'pointer' }}
         onClick={(_, event) => {
           const start = startAt(event.currentTarget, event.clientX, points);
-          if (start !== undefined) onPick(start);
+          if (start !== undefined) pick.onPick(start);
         }}
       >
         <CartesianGrid vertical={false} stroke="var(--line)" />
-        {/* The bucket under way is not yet what it will be. */}
-        <ReferenceArea x1={last - stepMs} x2={last} fill="var(--raised)" fillOpacity={0.8} />
+        {axis.underWayMs !== undefined && (
+          <ReferenceArea x1={last - axis.underWayMs} x2={last} fill="var(--raised)" fillOpacity={0.8} />
+        )}
         <XAxis
           dataKey="start"
           type="number"
           domain={[first, last]}
-          ticks={timeTicks(first, last) as number[]}
-          tickFormatter={tick}
+          ticks={axis.ticks as number[]}
+          tickFormatter={axis.tick}
           height={24}
           minTickGap={12}
           tick={axisStyle}
@@ -81,7 +87,7 @@ function TimeChart(props: TimeChartProps) {
         <Tooltip
           isAnimationActive={false}
           cursor={{ stroke: 'var(--line-strong)' }}
-          content={(hover) => <Hover {...hover} {...{ series, stepMs, format, last }} />}
+          content={(hover) => <Hover {...hover} {...{ series, axis, format, last, pick }} />}
         />
         {series.map((one, index) => {
           const common = {
@@ -156,20 +162,21 @@ function lonelyDot(points: readonly Point[], column: number) {
 
 interface HoverProps extends TooltipContentProps {
   readonly series: readonly Series[];
-  readonly stepMs: number;
+  readonly axis: TimeAxis;
   readonly format: (value: number) => string;
   readonly last: number;
+  readonly pick: PointPick;
 }
 
-function Hover({ active, label, payload, series, stepMs, format, last }: HoverProps) {
+function Hover({ active, label, payload, series, axis, format, last, pick }: HoverProps) {
   if (!active || label === undefined) return null;
   const start = Number(label);
   const values = (payload[0]?.payload as Point | undefined)?.values ?? [];
   return (
     <div className="rounded-md border border-line bg-surface px-3 py-2 text-caption shadow-lg">
       <p className="mb-1 text-muted">
-        {timeOfDay(start)} to {timeOfDay(start + stepMs, start)}
-        {start === last && ', so far'}
+        {axis.span(start)}
+        {start === last && axis.underWayMs !== undefined && ', so far'}
       </p>
       <ul className="grid gap-0.5">
         {series.map((one, index) => (
@@ -182,7 +189,7 @@ function Hover({ active, label, payload, series, stepMs, format, last }: HoverPr
           </li>
         ))}
       </ul>
-      <p className="mt-1 text-muted">Click for the events</p>
+      <p className="mt-1 text-muted">Click for the {pick.name.toLowerCase()}</p>
     </div>
   );
 }

@@ -1,5 +1,3 @@
-import type { Bucket } from '../../data/bucket.ts';
-
 /** One place on the time axis. */
 export interface Point {
   readonly start: number;
@@ -17,13 +15,17 @@ export interface Series {
   readonly dash?: number;
 }
 
-export type ReadValue = (row: Bucket) => number | null;
+/** What a chart can be made of: a bucket of time and model. */
+interface ChartRow {
+  readonly start: number;
+  readonly model: string;
+}
 
 /** One value for each start and series: rows of `model` through `read`, and `absent` where there is no row. */
-export function pointsOf(
-  rows: readonly Bucket[],
+export function pointsOf<R extends ChartRow>(
+  rows: readonly R[],
   starts: readonly number[],
-  columns: readonly { readonly model: string; readonly read: ReadValue }[],
+  columns: readonly { readonly model: string; readonly read: (row: R) => number | null }[],
   absent: null | 0,
 ): readonly Point[] {
   const byKey = new Map(rows.map((row) => [`${row.start} ${row.model}`, row]));

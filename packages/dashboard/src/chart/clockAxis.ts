@@ -1,3 +1,6 @@
+import { timeOfDay } from '../data/format.ts';
+import type { TimeAxis } from './timeAxis.ts';
+
 const minute = 60_000;
 const hour = 60 * minute;
 const day = 24 * hour;
@@ -9,8 +12,21 @@ const spacings: readonly (readonly [spanMs: number, spacingMs: number])[] = [
   [Number.POSITIVE_INFINITY, day],
 ];
 
+const weekday = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric' });
+
+/** An axis of local times, its last bucket under way. */
+export function clockAxis(starts: readonly number[], stepMs: number): TimeAxis {
+  return {
+    ticks: timeTicks(starts[0] ?? 0, starts.at(-1) ?? 0),
+    tick: (at) => (stepMs >= hour ? weekday.format(at) : timeOfDay(at, at)),
+    short: (start) => timeOfDay(start),
+    span: (start) => `${timeOfDay(start)} to ${timeOfDay(start + stepMs, start)}`,
+    underWayMs: stepMs,
+  };
+}
+
 /** Round local times between two times. */
-export function timeTicks(first: number, last: number): readonly number[] {
+function timeTicks(first: number, last: number): readonly number[] {
   const spacing = spacings.find(([span]) => last - first <= span)![1];
   const ticks: number[] = [];
   const midnight = new Date(first).setHours(0, 0, 0, 0);

@@ -1,17 +1,18 @@
-import { timeOfDay } from '../../data/format.ts';
 import type { Point, Series } from './points.ts';
+import type { PointPick } from './TimeChart.tsx';
+import type { TimeAxis } from './timeAxis.ts';
 
 export interface ChartTableProps {
   readonly title: string;
   readonly points: readonly Point[];
   readonly series: readonly Series[];
-  readonly stepMs: number;
+  readonly axis: TimeAxis;
   readonly format: (value: number) => string;
-  readonly onPick: (start: number) => void;
+  readonly pick: PointPick;
 }
 
-/** What the chart shows, as figures; the way to a point's events for those who use no pointer. Newest first. */
-export function ChartTable({ title, points, series, stepMs, format, onPick }: ChartTableProps) {
+/** What the chart shows, as figures; the way to what a point leads to for those who use no pointer. Newest first. */
+export function ChartTable({ title, points, series, axis, format, pick }: ChartTableProps) {
   const rows = points.filter(({ values }) => values.some((value) => value !== null && value !== 0)).reverse();
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus
@@ -32,7 +33,7 @@ export function ChartTable({ title, points, series, stepMs, format, onPick }: Ch
               </th>
             ))}
             <th scope="col" className="border-line border-b py-1 pl-3">
-              <span className="sr-only">Events</span>
+              <span className="sr-only">{pick.name}</span>
             </th>
           </tr>
         </thead>
@@ -40,7 +41,7 @@ export function ChartTable({ title, points, series, stepMs, format, onPick }: Ch
           {rows.map(({ start, values }) => (
             <tr key={start}>
               <th scope="row" className="whitespace-nowrap py-0.5 pr-3 text-left font-normal">
-                <time dateTime={new Date(start).toISOString()}>{timeOfDay(start)}</time>
+                <time dateTime={new Date(start).toISOString()}>{axis.short(start)}</time>
               </th>
               {values.map((value, index) => (
                 <td key={series[index]?.label} className="whitespace-nowrap py-0.5 pl-3 text-right">
@@ -51,10 +52,10 @@ export function ChartTable({ title, points, series, stepMs, format, onPick }: Ch
                 <button
                   type="button"
                   className="text-accent underline underline-offset-2"
-                  onClick={() => onPick(start)}
-                  aria-label={`Events from ${timeOfDay(start)} to ${timeOfDay(start + stepMs)}`}
+                  onClick={() => pick.onPick(start)}
+                  aria-label={`${pick.name} of ${axis.span(start)}`}
                 >
-                  Events
+                  {pick.name}
                 </button>
               </td>
             </tr>

@@ -1,11 +1,11 @@
 import { type ReactNode, Suspense, useState } from 'react';
-import { Button } from '../../ui/Button.tsx';
-import { Icon } from '../../ui/Icon.tsx';
-import { lazyPart } from '../../ui/lazyPart.tsx';
-import { Panel } from '../../ui/Panel.tsx';
-import type { PanelState } from '../../ui/panelState.ts';
-import { useOnScreen } from '../../ui/useOnScreen.ts';
-import { useTurn } from '../../ui/useTurn.ts';
+import { Button } from '../ui/Button.tsx';
+import { Icon } from '../ui/Icon.tsx';
+import { lazyPart } from '../ui/lazyPart.tsx';
+import { Panel } from '../ui/Panel.tsx';
+import type { PanelState } from '../ui/panelState.ts';
+import { useOnScreen } from '../ui/useOnScreen.ts';
+import { useTurn } from '../ui/useTurn.ts';
 import { ChartTable } from './ChartTable.tsx';
 import type { Series } from './points.ts';
 import { Swatch } from './Swatch.tsx';
