@@ -14,7 +14,7 @@ export interface Stretch {
 
 export const dayMs = 86_400_000;
 /** What a chart can still show, and a request can still ask for. */
-export const maxDays = 3_660;
+const maxDays = 3_660;
 
 const lasts: Record<Last, number> = { '30d': 30, '90d': 90, '1y': 365 };
 

@@ -20,8 +20,9 @@ export interface FigureTableProps<R> {
 /** Rows of figures; the first column stays in view when the rest scrolls. */
 export function FigureTable<R>({ label, rowTitle, rows, keyOf, head, columns }: FigureTableProps<R>) {
   return (
+    // Positioned: what is hidden for the eye inside would widen the page otherwise.
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus
-    <section aria-label={`${label}, table`} tabIndex={0} className="overflow-x-auto px-4 pb-3">
+    <section aria-label={`${label}, table`} tabIndex={0} className="relative overflow-x-auto px-4 pb-3">
       <table className="w-full border-separate border-spacing-0 text-small">
         <thead>
           <tr>
