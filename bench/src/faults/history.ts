@@ -34,6 +34,7 @@ export class History {
   readonly #run: string;
   readonly #file: WriteStream;
   #waiting: (() => void)[] = [];
+  #refused: (() => void)[] = [];
 
   constructor(file: string, run: string) {
     this.#run = run;
@@ -67,6 +68,7 @@ export class History {
     this.outcomes[outcome.kind] += 1;
     this.#line({ answered: request.name, ...outcome });
     if (outcome.kind === 'unexpected') this.unexpected.push(outcome.text);
+    if (outcome.kind === 'later') for (const resolve of this.#refused.splice(0)) resolve();
     if (outcome.kind !== 'acknowledged') return;
     if (outcome.duplicate) this.outcomes.duplicate += 1;
     request.acknowledgedAtMs = performance.now();
@@ -81,13 +83,12 @@ export class History {
 
   /** Resolves at the next acknowledgement; false when none comes in time. */
   nextAcknowledgement(timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), timeoutMs);
-      this.#waiting.push(() => {
-        clearTimeout(timer);
-        resolve(true);
-      });
-    });
+    return within(timeoutMs, (resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Resolves when the server next says that it takes no more (503); false when it does not in time. */
+  nextRefusal(timeoutMs: number): Promise<boolean> {
+    return within(timeoutMs, (resolve) => this.#refused.push(resolve));
   }
 
   async close(): Promise<void> {
@@ -98,4 +99,14 @@ export class History {
   #line(content: object): void {
     this.#file.write(`${JSON.stringify({ at_ms: Math.round(performance.now()), ...content })}\n`);
   }
+}
+
+function within(timeoutMs: number, subscribe: (resolve: () => void) => void): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), timeoutMs);
+    subscribe(() => {
+      clearTimeout(timer);
+      resolve(true);
+    });
+  });
 }

@@ -53,6 +53,15 @@ export class Load {
     await Promise.all(answers);
   }
 
+  /** Sends one request of a batch with an id until it is acknowledged. */
+  async deliver(request: SentRequest): Promise<void> {
+    for (;;) {
+      const { kind } = await this.#send(request);
+      if (kind === 'acknowledged' || kind === 'unexpected') return;
+      await sleep(retryMs);
+    }
+  }
+
   /** Resolves when every request has its outcome. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -63,12 +72,10 @@ export class Load {
   async #keepSending({ events, hasBatchId, watched, pauseMs }: Sender): Promise<void> {
     while (!this.#stopping) {
       const request = this.#history.plan(events, hasBatchId, watched);
-      let outcome = await this.#send(request);
-      while (hasBatchId && (outcome.kind === 'later' || outcome.kind === 'unknown')) {
-        await sleep(retryMs);
-        outcome = await this.#send(request);
-      }
-      await sleep(outcome.kind === 'acknowledged' ? pauseMs * (0.5 + Math.random()) : retryMs);
+      if (hasBatchId) await this.deliver(request);
+      else await this.#send(request);
+      const wasTaken = request.acknowledgedAtMs !== undefined;
+      await sleep(wasTaken ? pauseMs * (0.5 + Math.random()) : retryMs);
     }
   }
 

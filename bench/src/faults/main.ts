@@ -6,15 +6,23 @@ import { parseArgs } from 'node:util';
 import { type Fault, seededRandom } from './nemesis.ts';
 import { summarize } from './report.ts';
 import { type Plan, type RunReport, runFaults } from './run.ts';
+import { SmallDisk } from './smallDisk.ts';
 
 const usage = `Usage: npm run faults -- [options]
 
   --short           a minute instead of ten
   --seed N          strike as that run did (default: the time)
-  --only own|given  only with the server's own PostgreSQL, or only with a given one behind a line that is cut
+  --only own|given|disk  only with the server's own PostgreSQL, only with a given one behind a line that is cut, or only
+                    with the server's own on a small disk that is filled
   --history FILE    where every request and answer is written (default: in the temporary directory)
   --help            this text
 `;
+
+const places: Record<Plan['database'], string> = {
+  own: "the server's own PostgreSQL",
+  given: 'a given PostgreSQL',
+  'small disk': "the server's own PostgreSQL on a small disk",
+};
 
 const { values } = parseArgs({
   options: {
@@ -42,8 +50,13 @@ async function main(
   rmSync(history, { force: true });
   const runs: RunReport[] = [];
   for (const plan of plans(seed, short)) {
-    if (only !== undefined && plan.database !== only) continue;
-    say(`\n${plan.database === 'own' ? "the server's own PostgreSQL" : 'a given PostgreSQL'}`);
+    if (only !== undefined && !plan.database.endsWith(only)) continue;
+    say(`\n${places[plan.database]}`);
+    const missing = plan.database === 'small disk' ? SmallDisk.missing() : undefined;
+    if (missing !== undefined) {
+      say(`left out: ${missing}`);
+      continue;
+    }
     runs.push(await runFaults({ ...plan, historyFile: history, say }));
   }
   const { lines, broken } = summarize(runs);
@@ -63,6 +76,7 @@ function plans(seed: number, short: boolean): Omit<Plan, 'historyFile' | 'say'>[
       'restart server',
     ]),
     ...repeated(short ? 0 : 8, ['kill writer backend']),
+    ...repeated(short ? 1 : 4, ['set the clock', 'hold a batch id']),
   ];
   const given: Fault[] = repeated(short ? 2 : 14, [
     'kill server',
@@ -70,6 +84,9 @@ function plans(seed: number, short: boolean): Omit<Plan, 'historyFile' | 'say'>[
     'kill writer backend',
     'terminate writer backend',
   ]);
+  given.push(
+    ...repeated(short ? 1 : 3, ['hold a batch id', 'use up the connections', 'make PostgreSQL read-only']),
+  );
   const stopMs: readonly [number, number] = short ? [1_000, 2_000] : [1_000, 8_000];
   const common = {
     seed,
@@ -84,6 +101,12 @@ function plans(seed: number, short: boolean): Omit<Plan, 'historyFile' | 'say'>[
       minAcknowledged: short ? 0 : 600_000,
     },
     { ...common, database: 'given', faults: shuffled(given, seed), minAcknowledged: short ? 0 : 450_000 },
+    {
+      ...common,
+      database: 'small disk',
+      faults: repeated(short ? 1 : 4, ['fill the disk', 'kill server']),
+      minAcknowledged: 0,
+    },
   ];
 }
 

@@ -3,6 +3,7 @@ import type { History } from './history.ts';
 import type { Load } from './load.ts';
 import type { NowcastProcess, PostgresProcesses } from './processes.ts';
 import type { CommitCutter } from './proxy.ts';
+import type { SmallDisk } from './smallDisk.ts';
 
 export type Fault =
   | 'kill server'
@@ -12,7 +13,12 @@ export type Fault =
   | 'stop PostgreSQL'
   | 'stop PostgreSQL under 10,000 events/s'
   | 'restart server'
-  | 'cut the answer to a commit';
+  | 'cut the answer to a commit'
+  | 'fill the disk'
+  | 'set the clock'
+  | 'hold a batch id'
+  | 'use up the connections'
+  | 'make PostgreSQL read-only';
 
 /** These end a process by SIGKILL. */
 const kills: readonly Fault[] = ['kill server', 'kill writer backend', 'kill PostgreSQL'];
@@ -33,15 +39,21 @@ export interface Surroundings {
   readonly server: NowcastProcess;
   readonly postgres: PostgresProcesses;
   readonly cutter: CommitCutter | undefined;
+  readonly disk: SmallDisk | undefined;
   readonly load: Load;
   readonly history: History;
   readonly random: () => number;
-  /** How long a stop of PostgreSQL lasts, at least and at most. */
+  /** How long a standstill lasts, at least and at most. */
   readonly stopMs: readonly [number, number];
   readonly floodMs: number;
 }
 
 const recoveryLimitMs = 30_000;
+/** Into days that have no partition, and back: nobody's clock is a day off by accident, but then it is. */
+const maxClockShiftMs = 3 * 86_400_000;
+const heldBatchEvents = 20;
+/** Whoever is not concerned by a fault is answered in this time. */
+const othersLimitMs = 10_000;
 const freezeLimitMs = 2_000;
 /** A look at a frozen backend that holds a lock of PostgreSQL's own gets no answer. */
 const lookLimitMs = 300;
@@ -86,7 +98,8 @@ export class Nemesis {
 
   /** Resolves when what was struck is back. */
   async #do(fault: Fault, struck: (inTransaction: boolean) => void): Promise<void> {
-    const { cutter, floodMs, load, postgres, random, server, stopMs } = this.#around;
+    const { cutter, disk, floodMs, load, postgres, random, server, stopMs } = this.#around;
+    const stillMs = stopMs[0] + random() * (stopMs[1] - stopMs[0]);
     switch (fault) {
       case 'kill server': {
         const frozen = await this.#freezeTransaction();
@@ -121,7 +134,7 @@ export class Nemesis {
         struck(open);
         const pids = postgres.pids();
         postgres.signal('SIGSTOP', pids);
-        await sleep(stopMs[0] + random() * (stopMs[1] - stopMs[0]));
+        await sleep(stillMs);
         postgres.signal('SIGCONT', pids);
         return;
       }
@@ -147,7 +160,58 @@ export class Nemesis {
       case 'cut the answer to a commit':
         await cutter!.cutNextCommit();
         struck(true);
+        return;
+      case 'fill the disk':
+        struck((await this.#writerPid(true)) !== undefined);
+        disk!.fill();
+        await this.#refusesFor(stillMs);
+        return disk!.empty();
+      case 'set the clock':
+        struck((await this.#writerPid(true)) !== undefined);
+        return server.setClock(Math.round((random() * 2 - 1) * maxClockShiftMs));
+      case 'hold a batch id':
+        return await this.#holdBatchId(stillMs, struck);
+      case 'use up the connections': {
+        const release = await postgres.useUpConnections();
+        struck((await this.#writerPid(true)) !== undefined);
+        await this.#refusesFor(stillMs);
+        return await release();
+      }
+      case 'make PostgreSQL read-only':
+        struck((await this.#writerPid(true)) !== undefined);
+        await postgres.setReadOnly(true);
+        await this.#refusesFor(stillMs);
+        return await postgres.setReadOnly(false);
     }
+  }
+
+  /** The server has to say that it takes nothing, and to stay up. */
+  async #refusesFor(milliseconds: number): Promise<void> {
+    const { history, server } = this.#around;
+    if (!(await history.nextRefusal(recoveryLimitMs))) throw new Error('no request was refused');
+    await sleep(milliseconds);
+    if (!server.running) throw new Error(`the server ended:\n${server.output}`);
+  }
+
+  /**
+   * Another transaction holds a batch id open while its batch is sent: that batch has to wait, and nobody else. Resolves when
+   * the batch is acknowledged too.
+   */
+  async #holdBatchId(milliseconds: number, struck: (inTransaction: boolean) => void): Promise<void> {
+    const { history, load, postgres } = this.#around;
+    const held = history.plan(heldBatchEvents, true, false);
+    const release = await postgres.holdBatchId(held.name);
+    const delivered = load.deliver(held);
+    struck((await this.#writerPid(true)) !== undefined);
+    const endMs = performance.now() + milliseconds;
+    while (performance.now() < endMs) {
+      if (!(await history.nextAcknowledgement(othersLimitMs)))
+        throw new Error('a batch id that was held open stopped everybody');
+    }
+    if (held.acknowledgedAtMs !== undefined)
+      throw new Error('a batch was acknowledged whose id another transaction held open');
+    await release();
+    await delivered;
   }
 
   /** A fault that meets nobody proves nothing. */

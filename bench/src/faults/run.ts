@@ -10,11 +10,12 @@ import { Load } from './load.ts';
 import { type Fault, type FaultRecord, Nemesis, seededRandom } from './nemesis.ts';
 import { NowcastProcess, PostgresProcesses } from './processes.ts';
 import { CommitCutter } from './proxy.ts';
+import { SmallDisk } from './smallDisk.ts';
 import { type DeliveryVerdict, Subscriber } from './subscriber.ts';
 
 export interface Plan {
-  /** 'own': the server runs PostgreSQL itself. 'given': through a line that can be cut. */
-  readonly database: 'own' | 'given';
+  /** 'own': the server runs PostgreSQL itself, 'small disk': on one that can be filled. 'given': through a line that can be cut. */
+  readonly database: 'own' | 'given' | 'small disk';
   readonly faults: readonly Fault[];
   readonly seed: number;
   readonly stopMs: readonly [number, number];
@@ -38,17 +39,27 @@ export interface RunReport {
 
 const drainLimitMs = 20_000;
 const quietMs = 1_500;
+/** A cluster has about 150 MB with the programs; the rest is for a minute's events. */
+const smallDiskBytes = 768 * 2 ** 20;
 
 /** One run: start, load, faults, quiet, check. Everything it makes is gone afterwards, but the history file. */
 export async function runFaults(plan: Plan): Promise<RunReport> {
   const startedAt = performance.now();
-  const since = new Date(Date.now() - 60_000);
+  // Clocks were set back, too.
+  const since = new Date(Date.now() - 5 * 86_400_000);
   const folder = mkdtempSync(path.join(tmpdir(), 'nowcast-faults-'));
   const closers: (() => unknown)[] = [() => rmSync(folder, removal)];
   try {
-    const dataDir = path.join(folder, 'data');
+    let dataDir = path.join(folder, 'data');
     const environment: Record<string, string> = { NOWCAST_DATA_DIR: dataDir };
     let cutter: CommitCutter | undefined;
+    let disk: SmallDisk | undefined;
+    if (plan.database === 'small disk') {
+      disk = await SmallDisk.mount(path.join(folder, 'disk'), smallDiskBytes);
+      closers.push(() => disk!.close());
+      environment.NOWCAST_DATA_DIR = path.join(disk.folder, 'data');
+      dataDir = path.join(disk.outside, 'data');
+    }
     if (plan.database === 'given') {
       const log = { info: () => {}, warn: () => {} };
       const embedded = await startEmbedded({ dataDir, log, purpose: 'faults' });
@@ -58,7 +69,8 @@ export async function runFaults(plan: Plan): Promise<RunReport> {
       environment.DATABASE_URL = cutter.url;
       environment.NOWCAST_DATA_DIR = path.join(folder, 'unused');
     }
-    const server = new NowcastProcess(await freePort(), environment);
+    const clockFile = path.join(folder, 'clock');
+    const server = new NowcastProcess(await freePort(), environment, clockFile, disk?.prefix);
     closers.push(() => server.close());
     await server.start();
     const postgres = new PostgresProcesses(dataDir);
@@ -70,7 +82,7 @@ export async function runFaults(plan: Plan): Promise<RunReport> {
     closers.push(() => postgres.resume());
     const random = seededRandom(plan.seed);
     const { stopMs, floodMs } = plan;
-    const nemesis = new Nemesis({ server, postgres, cutter, load, history, random, stopMs, floodMs });
+    const nemesis = new Nemesis({ server, postgres, cutter, disk, load, history, random, stopMs, floodMs });
     for (const fault of plan.faults) {
       await nemesis.strike(fault);
       const { recoveryMs, requestsInFlight, inTransaction } = nemesis.records.at(-1)!;

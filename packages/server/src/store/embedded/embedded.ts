@@ -89,8 +89,8 @@ async function prepareCluster(dataDir: string, log: EmbeddedLog): Promise<Prepar
 }
 
 const PORT_ATTEMPTS = 5;
-/** Waits before each further restart of a PostgreSQL that keeps ending; a person may be repairing something. */
-const BACKOFF_MS = [0, 100, 250, 500, 1_000, 2_000, 5_000];
+/** Waits before each further restart of a PostgreSQL that keeps ending: what kept it down may be over at any moment. */
+const BACKOFF_MS = [0, 100, 250, 500, 1_000];
 /** After this long the next end counts as the first again. */
 const SETTLED_MS = 30_000;
 
