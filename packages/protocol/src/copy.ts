@@ -30,6 +30,9 @@ export const copyColumns = [
   'feedback',
 ] as const;
 
+/** The column that lines of weighed events have beside these, last. */
+export const weightColumn = 'sample_weight';
+
 const tab = 0x09;
 const newline = 0x0a;
 const carriageReturn = 0x0d;
@@ -51,7 +54,8 @@ export class CopyEncoder {
   #bytes = new Uint8Array(firstCapacity);
   #length = 0;
 
-  add(id: number, event: ValidEvent): void {
+  /** @param weight how many events the row stands for, null for itself alone; left out, the line lacks the column */
+  add(id: number, event: ValidEvent, weight?: number | null): void {
     this.#reserve(maxFixedBytesPerLine);
     this.#integer(id);
     this.#bytes[this.#length++] = tab;
@@ -80,6 +84,7 @@ export class CopyEncoder {
     this.#number(event.ttft_ms);
     this.#number(event.quality_score);
     this.#number(event.feedback);
+    if (weight !== undefined) this.#number(weight);
     this.#bytes[this.#length++] = newline;
   }
 

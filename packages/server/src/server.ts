@@ -33,6 +33,7 @@ import { registerOtlp } from './ingest/otlp/routes.ts';
 import { quickPath, singlePath } from './ingest/quickPath.ts';
 import { BodyBudget } from './ingest/receivedBody.ts';
 import { type IngestDependencies, registerIngest } from './ingest/routes.ts';
+import { startSampling } from './ingest/sampling/unusualEvents.ts';
 import { makeLog, problemsOnly } from './log.ts';
 import { Compactor } from './process/compactor.ts';
 import { loadEdges } from './process/histogram.ts';
@@ -172,7 +173,10 @@ export async function startServer(
     // Ingest: the doors.
     const ledger = new Ledger(pool, log, (fate, reason, events) => metrics.count(fate, reason, events));
     closers.push(() => ledger.stop());
+    const sampling = await startSampling(settings, pool, log);
+    closers.push(async () => sampling?.stop());
     const intake = new Intake({
+      sampler: sampling?.sampler,
       writer,
       ids: new IdPool(pool),
       partitions,
@@ -205,7 +209,8 @@ export async function startServer(
     };
     registerIngest(app, doors);
     registerOtlp(app, doors);
-    closers.push(registerFeedback(app, { pool, log, bodies, charge: doors.charge }));
+    const mayCome = (traceId: string) => sampling?.sampler.keepsTrace(traceId) ?? true;
+    closers.push(registerFeedback(app, { pool, log, bodies, charge: doors.charge, mayCome }));
     registerRest(app, {
       pool,
       bodies,

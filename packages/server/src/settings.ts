@@ -35,6 +35,8 @@ export type Settings = {
   maxJsonKeys: number;
   /** Share of ordinary events kept as rows, above 0 to 1. */
   sampleRate: number;
+  /** Rows a second beyond which that share falls. */
+  sampleMaxRowsPerSecond: number | undefined;
   dbPoolMax: number;
   ingestKey: string | undefined;
   anonKey: string | undefined;
@@ -223,13 +225,22 @@ export const settingsTable: SettingsTable = {
     fallback: [],
   },
   sampleRate: {
-    ...reserved('NOWCAST_SAMPLE_RATE', 'share of ordinary events kept as rows', '1'),
+    ...listed('NOWCAST_SAMPLE_RATE', 'share of ordinary events kept as rows; all are counted', '1'),
     rule: 'a number above 0 and up to 1',
     parse: (text) => {
       const rate = Number(text);
       return rate > 0 && rate <= 1 ? rate : undefined;
     },
     fallback: 1,
+  },
+  sampleMaxRowsPerSecond: {
+    ...listed(
+      'NOWCAST_SAMPLE_MAX_ROWS_PER_SECOND',
+      'rows a second beyond which that share falls; what is unusual is kept all the same',
+      'no limit',
+    ),
+    ...wholeNumber(1, 10_000_000),
+    fallback: undefined,
   },
 };
 

@@ -31,7 +31,7 @@ async function mismatches(): Promise<unknown[]> {
 async function prepared(
   target: Pipeline,
   events: InferenceEvent[],
-): Promise<Pick<Write, 'rows' | 'copyData' | 'sender' | 'losses'>> {
+): Promise<Omit<Write, 'batch' | 'answer'>> {
   await target.ids.reserve(events.length);
   const nowMicros = Date.now() * 1000;
   const rows = events.map((input) => {
@@ -44,11 +44,11 @@ async function prepared(
       maxMetadataKeys: 1_000,
     });
     if (validation.error !== undefined) throw new Error(validation.error.message);
-    return { id: target.ids.take(), event: validation.event };
+    return { id: target.ids.take(), event: validation.event, weight: null };
   });
   const encoder = new CopyEncoder();
   for (const { id, event: valid } of rows) encoder.add(id, valid);
-  return { rows, copyData: encoder.take(), sender: 'test', losses: [] };
+  return { rows, copyData: encoder.take(), weighed: false, unkept: [], sender: 'test', losses: [] };
 }
 
 describe('a stored text', () => {

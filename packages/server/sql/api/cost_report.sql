@@ -1,7 +1,7 @@
 -- What the calls cost, by model_version, feature, variant, user_id, provider or (UTC) day, the dearest first. Priced and
 -- unpriced requests stand apart: an unpriced one is no free one. The range is widened to whole minutes. By model and by
 -- day it reads the summaries of models, whole hours as such; by feature and variant those of minutes; by user and provider
--- the rows, which are kept for the hot days only.
+-- the rows, which are kept for the hot days only, each by its weight: estimates where events are sampled.
 create or replace function public.cost_report(
   since timestamptz default now() - interval '24 hours',
   until timestamptz default now(),
@@ -65,8 +65,11 @@ begin
   elsif group_by in ('user_id', 'provider') then
     return query
     select case group_by when 'user_id' then l.user_id else l.provider end,
-      sum(l.cost_usd), count(*), count(l.cost_usd), count(*) - count(l.cost_usd),
-      sum(l.input_tokens)::bigint, sum(l.output_tokens)::bigint
+      sum(l.cost_usd * coalesce(l.sample_weight, 1)), round(sum(coalesce(l.sample_weight, 1)))::bigint,
+      coalesce(round(sum(coalesce(l.sample_weight, 1)) filter (where l.cost_usd is not null)), 0)::bigint,
+      coalesce(round(sum(coalesce(l.sample_weight, 1)) filter (where l.cost_usd is null)), 0)::bigint,
+      round(sum(l.input_tokens * coalesce(l.sample_weight, 1)))::bigint,
+      round(sum(l.output_tokens * coalesce(l.sample_weight, 1)))::bigint
     from public.inference_logs l where l.timestamp >= first_minute and l.timestamp < end_minute
     group by 1 order by 2 desc nulls last, 3 desc, 1;
   else

@@ -47,7 +47,8 @@ begin
         ('incidents', 'anon', '{acknowledged_by}', '{}'),
         ('incident_timeline', 'anon', '{who,note}', '{}'),
         ('alert_silences', 'anon', '{reason,created_by}', '{}'),
-        ('alert_channels', 'service', '{}', '{secrets}')
+        ('alert_channels', 'service', '{}', '{secrets}'),
+        ('sampling_keep', 'anon', '{value,reason}', '{}')
       ) v (relation, opened_to, personal, secret)
       join pg_class c on c.relname = v.relation and c.relnamespace = 'public'::regnamespace
       join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped

@@ -13,6 +13,8 @@ create or replace function nowcast.broken_rule(log public.inference_logs) return
       then 'model_version must have 1 to 200 characters'
     when not (length(log.feature) <= 200 and length(log.variant) <= 200)
       then 'feature and variant must have at most 200 characters'
+    when not (log.sample_weight >= 1 and log.sample_weight <= 1e9)
+      then 'sample_weight must lie between 1 and 1e9'
   end
 $$;
 

@@ -323,15 +323,30 @@ begin
   $function$, nowcast.event_summaries_query('public.inference_logs'),
     nowcast.merge_query('events', 'minute', 'model_version', 'feature', 'variant'));
 
-  -- Sums one minute anew from its rows, under the compactor's lock. One statement, hence one snapshot: the partials
-  -- that it removes belong to the very rows that it counts.
+  -- What summaries must hold: the rows, and what was counted and not kept.
+  execute format($function$
+    create or replace function nowcast.recomputed_summaries(since timestamptz, until timestamptz)
+      returns setof nowcast.summary_partials language sql stable set enable_sort = off as $body$
+      with parts as materialized (
+        select %1$s from nowcast.summaries_of_rows(since, until)
+        union all
+        select %1$s from nowcast.unkept_minutes where minute >= since and minute < until
+        union all
+        select %1$s from nowcast.unkept_partials where minute >= since and minute < until
+      )
+      select %1$s from (%2$s) merged
+    $body$
+  $function$, 'minute, model_version, feature, variant, ' || content, nowcast.merge_query('parts', 'minute', 'model_version', 'feature', 'variant'));
+
+  -- Sums one minute anew from its rows and from what was not kept, under the compactor's lock. One statement, hence one
+  -- snapshot: the partials that it removes belong to the very rows that it counts.
   execute format($function$
     create or replace function nowcast.recompute_minute(stale timestamptz) returns void
       language plpgsql as $body$
     begin
       perform pg_advisory_xact_lock(nowcast.compaction_lock());
       with gone as (delete from nowcast.summary_partials p where p.minute = stale),
-      counted as materialized (select * from nowcast.summaries_of_rows(stale, stale + interval '1 minute')),
+      counted as materialized (select * from nowcast.recomputed_summaries(stale, stale + interval '1 minute')),
       emptied as (
         delete from nowcast.minute_summaries s where s.minute = stale
           and not exists (
@@ -500,7 +515,7 @@ begin
       from (select minute, model_version, feature, variant, row(%4$s)::nowcast.summary_content as stored
         from held_minutes) s
       full join (select minute, model_version, feature, variant, row(%4$s)::nowcast.summary_content as recomputed
-        from nowcast.summaries_of_rows(since, 'infinity')) r using (minute, model_version, feature, variant)
+        from nowcast.recomputed_summaries(since, 'infinity')) r using (minute, model_version, feature, variant)
       cross join lateral (select minute, model_version, feature, variant) k
       where (k.minute at time zone 'UTC')::date in (select d from nowcast.partition_days() d)
       union all
@@ -530,9 +545,12 @@ begin
   perform nowcast.compact();
   with chosen as (select distinct minute from nowcast.stale_minutes order by minute limit max_minutes),
   gone as (delete from nowcast.stale_minutes s using chosen c where s.minute = c.minute)
-  -- The rows of a day that left for the archive are not gone: its summaries stay as they are.
+  -- The rows of a day that left for the archive are not gone: its summaries stay as they are. So do those whose unkept
+  -- events are not known any more.
   -- Where the other minutes of an hour were given up, all of them come from the rows, or the hour would lose them.
-  select array_agg(distinct m.minute) filter (where t.attached), count(distinct c.minute) into stale, taken
+  select array_agg(distinct m.minute) filter (where t.attached and c.minute >= coalesce(
+      (select p.until from nowcast.pruned_tiers p where p.tier = 'unkept'), '-infinity')),
+    count(distinct c.minute) into stale, taken
     from chosen c
     left join nowcast.day_tables() t on t.day = (c.minute at time zone 'UTC')::date
     cross join lateral (

@@ -301,7 +301,8 @@ export class Feed {
     if (row.relation === 'inference_logs' && row.min_timestamp !== null) {
       onEvents(new Date(row.min_timestamp), new Date(row.max_timestamp!));
     }
-    if (hub.subscriberCount(row.relation) === 0) return;
+    // None of its events was kept as a row, or nobody listens.
+    if (row.row_count === 0 || hub.subscriberCount(row.relation) === 0) return;
     if (row.changes !== null) {
       hub.publish(row.changes.map((change) => this.#toChange(row, change)));
       return;
@@ -360,13 +361,14 @@ async function readBack(client: pg.Client, row: FeedRow): Promise<Record<string,
 }
 
 /** The row as PostgreSQL's to_jsonb gives it, columns in the table's order. */
-function toRecord({ id, event }: StoredEvent): Record<string, unknown> {
+function toRecord({ id, event, weight }: StoredEvent): Record<string, unknown> {
   const { timestampMicros, metadata, ...columns } = event;
   const record: Record<string, unknown> = { id, timestamp: jsonTimestamp(timestampMicros) };
   for (const [name, value] of Object.entries(columns)) {
     record[name] = value;
     if (name === 'error_message') record.metadata = metadata === null ? null : JSON.parse(metadata);
   }
+  record.sample_weight = weight;
   return record;
 }
 

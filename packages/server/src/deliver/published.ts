@@ -67,6 +67,8 @@ const RELATIONS: Readonly<Record<string, PublishedRelation>> = {
   weekly_metrics_trend: {},
   monthly_metrics_trend: {},
   metrics_pulse: {},
+  // Whose events they are is nobody's business but the operator's.
+  sampling_keep: { personal: ['value', 'reason'], insert: () => true, update: () => true, delete: true },
   alert_rules: { insert: () => true, update: () => true, delete: true },
   incidents: { personal: ['acknowledged_by'] },
   incident_timeline: { personal: ['who', 'note'] },
@@ -99,6 +101,8 @@ const FUNCTIONS: Readonly<Record<string, PublishedFunction>> = {
     anonValues: { group_by: ['model_version', 'feature', 'variant', 'provider', 'day'] },
   },
   loss_accounting: {},
+  // It reads rows, of one user if asked: dear, and nobody's business but the operator's.
+  estimate_events: { serviceOnly: true },
   model_leaderboard: {},
   // Recomputes every stored summary: an operator's tool, too dear for a public key.
   nowcast_recompute_check: { serviceOnly: true },

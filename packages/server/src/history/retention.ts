@@ -224,6 +224,15 @@ async function pruneTiers(
     total += pruned;
     if (pruned === 0) break;
   }
+  for (;;) {
+    signal?.throwIfAborted();
+    const { rows } = await client.query<{ rows: string }>('select nowcast.prune_unkept($1) as rows', [
+      minuteDays,
+    ]);
+    const pruned = Number(rows[0]!.rows);
+    total += pruned;
+    if (pruned === 0) break;
+  }
   if (total > 0) onStep?.({ kind: 'pruned', rows: total });
 }
 

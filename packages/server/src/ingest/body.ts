@@ -12,6 +12,8 @@ export interface Batch {
   readonly client?: string | undefined;
   /** What the sender reports to have dropped before, by reason. */
   readonly dropped?: ReadonlyMap<string, number> | undefined;
+  /** Share of its events other than errors that the sender kept, where it kept not all. */
+  readonly sampleRate?: number | undefined;
   /** What of this could not be understood; no event is lost over it. */
   readonly warnings?: readonly string[];
 }
@@ -19,6 +21,7 @@ export interface Batch {
 const maxBatchIdLength = 200;
 const maxDropReasons = 50;
 const maxDropped = 1_000_000_000;
+const leastSampleRate = 1e-6;
 
 export function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw new HttpError(400, 'invalid_utf8', 'the body must be valid UTF-8');
@@ -63,7 +66,7 @@ export function checkBatchId(value: unknown, field: string): string | undefined 
 function batchOf(body: unknown): Batch {
   if (Array.isArray(body)) return { events: body, unreadable: noneUnreadable, batchId: undefined };
   if (typeof body === 'object' && body !== null && 'events' in body) {
-    const { events, batch_id, client, dropped } = body as Record<string, unknown>;
+    const { events, batch_id, client, dropped, sample_rate } = body as Record<string, unknown>;
     if (!Array.isArray(events)) {
       throw new HttpError(
         400,
@@ -77,7 +80,7 @@ function batchOf(body: unknown): Batch {
       unreadable: noneUnreadable,
       batchId: checkBatchId(batch_id, 'batch_id'),
       client: senderName(client),
-      ...droppedOf(dropped),
+      ...together(droppedOf(dropped), sampleRateOf(sample_rate)),
     };
   }
   throw new HttpError(
@@ -89,7 +92,7 @@ function batchOf(body: unknown): Batch {
 }
 
 /** `{"reason": count}`; a report that breaks the rule is named in the warnings. */
-function droppedOf(given: unknown): Pick<Batch, 'dropped' | 'warnings'> {
+function droppedOf(given: unknown): Report {
   if (given === undefined || given === null) return {};
   const entries = typeof given === 'object' ? Object.entries(given) : [];
   const dropped = new Map<string, number>();
@@ -105,6 +108,24 @@ function droppedOf(given: unknown): Pick<Batch, 'dropped' | 'warnings'> {
       `dropped was not counted: it must be an object of up to ${maxDropReasons} reasons with whole numbers from 0 to ${maxDropped}, got ${describeKind(given)}`,
     ],
   };
+}
+
+/** Above 0 to 1; a report that breaks the rule is named in the warnings. */
+function sampleRateOf(given: unknown): Report {
+  if (given === undefined || given === null || given === 1) return {};
+  if (typeof given === 'number' && given >= leastSampleRate && given < 1) return { sampleRate: given };
+  const got = typeof given === 'number' ? `the number ${given}` : describeKind(given);
+  return {
+    warnings: [`sample_rate was not used: it must be a number from ${leastSampleRate} to 1, got ${got}`],
+  };
+}
+
+/** What a sender reports beside its events. */
+type Report = Pick<Batch, 'dropped' | 'sampleRate' | 'warnings'>;
+
+function together(first: Report, second: Report): Report {
+  const warnings = [...(first.warnings ?? []), ...(second.warnings ?? [])];
+  return { ...first, ...second, ...(warnings.length === 0 ? {} : { warnings }) };
 }
 
 const noneUnreadable: ReadonlyMap<number, string> = new Map();

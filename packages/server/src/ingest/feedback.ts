@@ -21,6 +21,8 @@ export interface FeedbackDependencies {
   readonly charge: (request: FastifyRequest, events: number) => void;
   readonly log: Logger;
   readonly bodies: BodyBudget;
+  /** Whether an event of this trace may still come: sampling leaves others out, and nothing waits for them. */
+  readonly mayCome: (traceId: string) => boolean;
 }
 
 interface Feedback {
@@ -37,7 +39,7 @@ interface Feedback {
  */
 export function registerFeedback(
   app: FastifyInstance,
-  { pool, charge, log, bodies }: FeedbackDependencies,
+  { pool, charge, log, bodies, mayCome }: FeedbackDependencies,
 ): () => Promise<void> {
   // What a stopped server left is looked for once.
   let mayWait = true;
@@ -77,7 +79,7 @@ export function registerFeedback(
     let matched: number | null;
     try {
       const { rows } = await pool.query<{ matched: number | null }>(
-        'select nowcast.log_feedback($1, $2, $3) as matched',
+        `select nowcast.${mayCome(traceId) ? 'log_feedback' : 'apply_feedback'}($1, $2, $3) as matched`,
         [traceId, qualityScore, thumb],
       );
       matched = rows[0]!.matched;

@@ -23,6 +23,7 @@ import {
 import type { Writer } from '../store/writer.ts';
 import { HttpError } from './httpError.ts';
 import type { HeldBytes } from './receivedBody.ts';
+import type { Sampler } from './sampling/sampler.ts';
 
 const microsPerDay = 86_400_000_000;
 /** Clocks of senders may run ahead; a day is also what partitions stand ready for. */
@@ -51,6 +52,8 @@ export interface IntakeOptions {
   readonly limits: EventLimits;
   /** Hears what became of events, beside what the writer counts with the rows. */
   readonly ledger: Pick<Ledger, 'count' | 'countBatch' | 'countedWithRows'>;
+  /** Decides which events become rows; undefined: all do. */
+  readonly sampler?: Pick<Sampler, 'weigh'> | undefined;
 }
 
 /** What is known of a request beside its events. */
@@ -66,6 +69,8 @@ export interface Envelope {
   readonly dropped?: ReadonlyMap<string, number>;
   /** Called when the writer counts the events among what waits, so that the body need not be counted any more. */
   readonly onHandedOver?: () => void;
+  /** Share of its events other than errors that the sender kept: each then stands for more. */
+  readonly sampleRate?: number | undefined;
 }
 
 /** Turns what a door received into committed rows: validation, ids, COPY lines, the writer. */
@@ -95,7 +100,7 @@ export class Intake {
    * @throws HttpError when the event breaks a rule; otherwise as `take`
    */
   async takeOne(input: unknown, sender: string, held?: HeldBytes): Promise<readonly string[] | undefined> {
-    const { ids, partitions, ledger } = this.#options;
+    const { ids, partitions, ledger, sampler } = this.#options;
     while (!ids.has(1)) await ids.reserve(1);
     const validation = validateEvent(input, this.#limits());
     if (validation.error !== undefined) {
@@ -106,12 +111,33 @@ export class Intake {
     addPrice(event);
     const id = ids.take();
     this.#encoder.clear();
-    this.#encoder.add(id, event);
+    let weight: number | null = null;
+    if (sampler === undefined) {
+      this.#encoder.add(id, event);
+    } else {
+      weight = rowWeight(sampler.weigh(event, id), event, undefined);
+      if (weight === 0) {
+        const losses = [{ sender, fate: 'sampled_out', reason: '', events: 1 } as const];
+        held?.release();
+        await this.#write({ ...noRows, unkept: [event], sender, losses });
+        return warnings;
+      }
+      this.#encoder.add(id, event, weight);
+    }
     const copyData = this.#encoder.take();
-    const rows = [{ id, event }];
+    const rows = [{ id, event, weight }];
     if (!partitions.has(dayOf(event.timestampMicros))) await this.#ensurePartitions(rows);
     held?.release();
-    await this.#write({ rows, copyData, batch: undefined, answer: undefined, sender, losses: none });
+    await this.#write({
+      rows,
+      copyData,
+      weighed: sampler !== undefined,
+      unkept: noEvents,
+      batch: undefined,
+      answer: undefined,
+      sender,
+      losses: none,
+    });
     return warnings;
   }
 
@@ -122,14 +148,16 @@ export class Intake {
    * @throws RefusedRowsError PostgreSQL refused the rows
    */
   async take(inputs: readonly unknown[], envelope: Envelope): Promise<IntakeResult> {
-    const { ids } = this.#options;
-    const { sender, batch, unreadable } = envelope;
+    const { ids, sampler } = this.#options;
+    const { sender, batch, unreadable, sampleRate } = envelope;
+    const weighed = sampler !== undefined || sampleRate !== undefined;
     const limits = this.#limits();
     // Others may take what was reserved before this one goes on.
     while (!ids.has(inputs.length)) await ids.reserve(inputs.length);
     // From here to the end of the loop nothing waits: the encoder is shared.
     this.#encoder.clear();
     const rows: StoredEvent[] = [];
+    const unkept: ValidEvent[] = [];
     const rejected: RejectedEvent[] = [];
     let warnings: string[] | undefined;
     for (let index = 0; index < inputs.length; index += 1) {
@@ -146,49 +174,60 @@ export class Intake {
       const { event } = validation;
       addPrice(event);
       const id = ids.take();
-      rows.push({ id, event });
-      this.#encoder.add(id, event);
+      if (weighed) {
+        const weight = rowWeight(sampler?.weigh(event, id) ?? 1, event, sampleRate);
+        if (weight === 0) {
+          unkept.push(event);
+        } else {
+          rows.push({ id, event, weight });
+          this.#encoder.add(id, event, weight);
+        }
+      } else {
+        rows.push({ id, event, weight: null });
+        this.#encoder.add(id, event);
+      }
       if (validation.warnings !== undefined) {
         warnings ??= [];
         for (const warning of validation.warnings) if (!warnings.includes(warning)) warnings.push(warning);
       }
     }
-    const losses = lossesOf(envelope, rejected);
-    const answer = envelope.answer?.(rows.length, rejected);
+    const accepted = rows.length + unkept.length;
+    const losses = lossesOf(envelope, rejected, unkept.length);
+    const answer = envelope.answer?.(accepted, rejected);
     let outcome: WriteOutcome = { kind: 'committed' };
-    if (rows.length > 0) {
+    if (accepted > 0) {
       const copyData = this.#encoder.take();
       await this.#ensurePartitions(rows);
       envelope.onHandedOver?.();
-      outcome = await this.#write({ rows, copyData, batch, answer, sender, losses });
+      outcome = await this.#write({ rows, copyData, weighed, unkept, batch, answer, sender, losses });
     } else {
       await this.#countAlone(envelope, answer, losses);
     }
-    return { accepted: rows.length, rejected, warnings: warnings ?? [], outcome };
+    return { accepted, rejected, warnings: warnings ?? [], outcome };
   }
 
   async #write(write: Write): Promise<WriteOutcome> {
     const { ledger, writer } = this.#options;
-    const { sender, rows, losses } = write;
+    const { sender, losses } = write;
+    const events = write.rows.length + write.unkept.length;
     try {
       const outcome = await writer.write(write);
       if (outcome.kind === 'duplicate') {
-        ledger.count(sender, 'duplicate', '', rows.length);
-        for (const { fate, reason, events } of losses)
-          if (fate === 'rejected') ledger.count(sender, fate, reason, events);
+        ledger.count(sender, 'duplicate', '', events);
+        for (const loss of losses)
+          if (loss.fate === 'rejected') ledger.count(sender, loss.fate, loss.reason, loss.events);
       } else {
         ledger.countedWithRows(losses);
       }
       return outcome;
     } catch (error) {
-      if (error instanceof RefusedRowsError)
-        ledger.count(sender, 'rejected', 'refused_by_database', rows.length);
+      if (error instanceof RefusedRowsError) ledger.count(sender, 'rejected', 'refused_by_database', events);
       else
         ledger.count(
           sender,
           'refused',
           error instanceof UnknownOutcomeError ? 'undecided' : 'overloaded',
-          rows.length,
+          events,
         );
       throw error;
     }
@@ -230,6 +269,24 @@ export class Intake {
 }
 
 const none: readonly Loss[] = [];
+const noEvents: readonly ValidEvent[] = [];
+const noRows = {
+  rows: [],
+  copyData: new Uint8Array(),
+  weighed: true,
+  batch: undefined,
+  answer: undefined,
+} as const;
+
+/**
+ * What the row of an event stands for where its sender samples too; 0: no row, null: itself alone.
+ *
+ * @param kept what this server's sampling says
+ */
+function rowWeight(kept: number, event: ValidEvent, senderRate: number | undefined): number | null {
+  const weight = senderRate === undefined || event.is_error ? kept : kept / senderRate;
+  return weight === 1 ? null : weight;
+}
 
 /** What a call with tokens costs by its provider's list, where its sender does not say. */
 function addPrice(event: ValidEvent): void {
@@ -242,8 +299,12 @@ function rejectionReason({ field }: FieldError): string {
   return Object.hasOwn(eventFields, field) ? field : 'unreadable';
 }
 
-function lossesOf({ sender, dropped }: Envelope, rejected: readonly RejectedEvent[]): readonly Loss[] {
-  if (rejected.length === 0 && dropped === undefined) return none;
+function lossesOf(
+  { sender, dropped }: Envelope,
+  rejected: readonly RejectedEvent[],
+  sampledOut: number,
+): readonly Loss[] {
+  if (rejected.length === 0 && dropped === undefined && sampledOut === 0) return none;
   const byReason = new Map<string, number>();
   for (const error of rejected) {
     const reason = rejectionReason(error);
@@ -251,6 +312,7 @@ function lossesOf({ sender, dropped }: Envelope, rejected: readonly RejectedEven
   }
   const losses: Loss[] = [];
   for (const [reason, events] of byReason) losses.push({ sender, fate: 'rejected', reason, events });
+  if (sampledOut > 0) losses.push({ sender, fate: 'sampled_out', reason: '', events: sampledOut });
   for (const [reason, events] of dropped ?? []) losses.push({ sender, fate: 'dropped', reason, events });
   return losses;
 }

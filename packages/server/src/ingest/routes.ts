@@ -83,6 +83,7 @@ export function registerIngest(
         answer: batchAnswer,
         unreadable: batch.unreadable,
         onHandedOver: () => body.release(),
+        sampleRate: batch.sampleRate,
         ...(batch.dropped === undefined ? {} : { dropped: batch.dropped }),
       });
       if (outcome.kind === 'duplicate') return { ...(outcome.answer as object), duplicate: true };

@@ -16,7 +16,7 @@ export class Compactor {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   /** Rows taken out since the last vacuum. */
-  readonly #dead = { summary_partials: 0, loss_partials: 0 };
+  readonly #dead = { summary_partials: 0, loss_partials: 0, unkept_partials: 0 };
   /** Something was written since the last run began. */
   #fresh = false;
   /** What was gathered waits to be compacted. */
@@ -70,13 +70,16 @@ export class Compactor {
       if (taken === -1) this.#fresh = true;
       else if (compacts) this.#compactedAtMs = performance.now();
       this.#gathered = taken === -1 || !compacts;
-      if (compacts) this.#dead.loss_partials += Math.max(await this.#take('fold_losses'), 0);
+      if (compacts) {
+        this.#dead.loss_partials += Math.max(await this.#take('fold_losses'), 0);
+        this.#dead.unkept_partials += Math.max(await this.#take('fold_unkept'), 0);
+      }
       const { rows } = await this.#pool.query<{ minutes: number }>(
         'select nowcast.recompute_stale() as minutes',
       );
       // More minutes are stale than one run takes.
       if (rows[0]!.minutes > 0) this.#fresh = true;
-      for (const table of ['summary_partials', 'loss_partials'] as const) {
+      for (const table of ['summary_partials', 'loss_partials', 'unkept_partials'] as const) {
         if (this.#dead[table] < deadRowsPerVacuum) continue;
         await this.#pool.query(`vacuum (truncate false) nowcast.${table}`);
         this.#dead[table] = 0;
@@ -87,7 +90,7 @@ export class Compactor {
     }
   }
 
-  async #take(step: 'gather' | 'compact' | 'fold_losses'): Promise<number> {
+  async #take(step: 'gather' | 'compact' | 'fold_losses' | 'fold_unkept'): Promise<number> {
     const { rows } = await this.#pool.query<{ taken: number }>(`select nowcast.${step}($1) as taken`, [
       maxPartialsPerRun,
     ]);

@@ -1,4 +1,11 @@
-import { CopyEncoder, copyColumns, dayOf, sqlTimestamp } from '@nowcast/protocol';
+import {
+  CopyEncoder,
+  copyColumns,
+  dayOf,
+  sqlTimestamp,
+  type ValidEvent,
+  weightColumn,
+} from '@nowcast/protocol';
 import pg from 'pg';
 import type { Loss } from '../health/ledger.ts';
 import type { HistogramEdges } from '../process/histogram.ts';
@@ -21,10 +28,13 @@ export class Group {
   readonly requests: WriteRequest[] = [];
   readonly #edges: HistogramEdges;
   readonly #summaries: Summaries;
-  /** COPY data by UTC day, in the order in which the transaction copies them. */
-  readonly #copyData = new Map<string, Uint8Array[]>();
+  /** Of what was not kept, which the summaries above hold too; apart, so that recomputation remains possible. */
+  #unkept: Summaries | undefined;
+  /** In the order in which the transaction copies them. */
+  readonly #copies: DayCopy[] = [];
   readonly #range = new RowRange();
   readonly #counts = new Counts();
+  #events = 0;
   #bytes = 0;
 
   constructor(edges: HistogramEdges) {
@@ -34,29 +44,32 @@ export class Group {
 
   hasRoomFor({ write }: WriteRequest): boolean {
     return (
-      this.#range.count === 0 ||
-      (this.#range.count + write.rows.length <= maxGroupRows &&
+      this.requests.length === 0 ||
+      (this.#events + write.rows.length + write.unkept.length <= maxGroupRows &&
         this.#bytes + write.copyData.length <= maxGroupBytes &&
-        this.#copyData.size <= maxGroupDays)
+        this.#copies.length <= maxGroupDays)
     );
   }
 
   add(request: WriteRequest): void {
-    const { copyData, rows, sender, losses } = request.write;
+    const { copyData, rows, sender, losses, unkept, weighed } = request.write;
     this.requests.push(request);
     this.#counts.add(sender, rows.length, losses);
+    this.#events += rows.length + unkept.length;
     this.#bytes += copyData.length;
     for (const row of rows) {
       this.#range.add(row.id, row.event.timestampMicros);
       this.#summaries.add(row.event);
     }
+    for (const event of unkept) this.#addUnkept(event);
+    if (rows.length === 0) return;
     const day = singleDayOf(request.write);
-    if (day !== undefined) this.#addCopyData(day, copyData);
-    else for (const [each, data] of byDay(request.write)) this.#addCopyData(each, data);
+    if (day !== undefined) this.#addCopyData(day, weighed, copyData);
+    else for (const [each, data] of byDay(request.write)) this.#addCopyData(each, weighed, data);
   }
 
-  days(): IterableIterator<string> {
-    return this.#copyData.keys();
+  days(): string[] {
+    return this.#copies.map(({ day }) => day);
   }
 
   /**
@@ -77,19 +90,25 @@ export class Group {
     statements.push(
       feedStatement(
         token,
-        this.#copyData.size === 1 ? dayOf(this.#range.minMicros) : undefined,
+        this.#copies.length === 1 ? this.#copies[0]!.day : undefined,
         this.#range,
         this.#counts,
       ),
     );
-    for (const [day, data] of this.#copyData) {
+    for (const { day, weighed, data } of this.#copies) {
       // COPY names the partition: the parent with its transition-table triggers would lose multi-insert.
-      statements.push(`copy nowcast.inference_logs_${day} (${columns}) from stdin`);
+      statements.push(
+        `copy nowcast.inference_logs_${day} (${weighed ? weighedColumns : columns}) from stdin`,
+      );
       copies.push(data.length === 1 ? data[0]! : Buffer.concat(data));
     }
     // By COPY too: parsing and planning an INSERT of 34 columns took a third of a small transaction.
     statements.push('copy nowcast.summary_partials from stdin');
     copies.push(this.#summaries.copyData());
+    if (this.#unkept !== undefined) {
+      statements.push('copy nowcast.unkept_partials from stdin');
+      copies.push(this.#unkept.copyData());
+    }
     if (announces) statements.push(announcement);
     statements.push('commit');
     return { text: statements.join(';'), copies };
@@ -116,11 +135,29 @@ export class Group {
     return group;
   }
 
-  #addCopyData(day: string, data: Uint8Array): void {
-    const ofDay = this.#copyData.get(day);
-    if (ofDay === undefined) this.#copyData.set(day, [data]);
-    else ofDay.push(data);
+  #addUnkept(event: ValidEvent): void {
+    this.#range.addTime(event.timestampMicros);
+    this.#summaries.add(event);
+    this.#unkept ??= new Summaries(this.#edges);
+    this.#unkept.add(event);
   }
+
+  #addCopyData(day: string, weighed: boolean, data: Uint8Array): void {
+    for (const copy of this.#copies) {
+      if (copy.day === day && copy.weighed === weighed) {
+        copy.data.push(data);
+        return;
+      }
+    }
+    this.#copies.push({ day, weighed, data: [data] });
+  }
+}
+
+/** What one COPY brings into a day's partition. */
+interface DayCopy {
+  readonly day: string;
+  readonly weighed: boolean;
+  readonly data: Uint8Array[];
 }
 
 /** The payload is constant: PostgreSQL folds equal ones. */
@@ -138,6 +175,7 @@ export const prepareFeedStatement = `prepare nowcast_feed (
   values ('inference_logs', $1, $2, $3, $4, $5, $6, $7)`;
 
 const columns = copyColumns.join(',');
+const weighedColumns = `${columns},${weightColumn}`;
 
 /** Count, ids and times of the rows of a transaction. */
 class RowRange {
@@ -151,6 +189,11 @@ class RowRange {
     this.count += 1;
     if (id < this.minId) this.minId = id;
     if (id > this.maxId) this.maxId = id;
+    this.addTime(timestampMicros);
+  }
+
+  /** Of an event that is no row: its minute changes all the same. */
+  addTime(timestampMicros: number): void {
     if (timestampMicros < this.minMicros) this.minMicros = timestampMicros;
     if (timestampMicros > this.maxMicros) this.maxMicros = timestampMicros;
   }
@@ -162,7 +205,7 @@ class Counts {
   readonly #losses: Loss[] = [];
 
   add(sender: string, stored: number, losses: readonly Loss[]): void {
-    this.#stored.set(sender, (this.#stored.get(sender) ?? 0) + stored);
+    if (stored > 0) this.#stored.set(sender, (this.#stored.get(sender) ?? 0) + stored);
     if (losses.length > 0) this.#losses.push(...losses);
   }
 
@@ -183,7 +226,7 @@ class Counts {
 function feedStatement(token: string, day: string | undefined, range: RowRange, counts: Counts): string {
   return `execute nowcast_feed ('${token}',${day === undefined ? 'null' : `'${day}'`},${range.count},'${sqlTimestamp(
     range.minMicros,
-  )}','${sqlTimestamp(range.maxMicros)}',${range.minId},${range.maxId},${counts.sqlArrays()})`;
+  )}','${sqlTimestamp(range.maxMicros)}',${range.count === 0 ? 'null,null' : `${range.minId},${range.maxId}`},${counts.sqlArrays()})`;
 }
 
 function batchStatement({ answer, batch }: Write): string {
@@ -202,13 +245,13 @@ function singleDayOf({ rows }: Write): string | undefined {
 }
 
 /** The rows of a write that spans days, encoded anew by day. */
-function byDay({ rows }: Write): Map<string, Uint8Array> {
+function byDay({ rows, weighed }: Write): Map<string, Uint8Array> {
   const encoders = new Map<string, CopyEncoder>();
-  for (const { id, event } of rows) {
+  for (const { id, event, weight } of rows) {
     const day = dayOf(event.timestampMicros);
     const encoder = encoders.get(day) ?? new CopyEncoder();
     encoders.set(day, encoder);
-    encoder.add(id, event);
+    encoder.add(id, event, weighed ? weight : undefined);
   }
   return new Map([...encoders].map(([day, encoder]) => [day, encoder.take()]));
 }

@@ -5,6 +5,8 @@ import type { Loss } from '../health/ledger.ts';
 export interface StoredEvent {
   readonly id: number;
   readonly event: ValidEvent;
+  /** How many events the row stands for; null: itself alone. */
+  readonly weight: number | null;
 }
 
 /** Id of a batch, given by its sender, under which a repeat is recognised. */
@@ -23,6 +25,10 @@ export interface Write {
   readonly rows: readonly StoredEvent[];
   /** COPY lines of the rows, in their order. */
   readonly copyData: Uint8Array;
+  /** Whether the lines end with the column of the weight. */
+  readonly weighed: boolean;
+  /** Counted in the summaries and not kept. */
+  readonly unkept: readonly ValidEvent[];
   readonly batch: BatchId | undefined;
   /** What a repeat of the batch is answered. */
   readonly answer: unknown;

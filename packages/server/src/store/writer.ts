@@ -398,5 +398,5 @@ function cannotBeReached(error: unknown): OverloadedError {
 const committed: WriteOutcome = { kind: 'committed' };
 
 function bytesOf(write: Write): number {
-  return write.copyData.length + write.rows.length * bytesPerWaitingEvent;
+  return write.copyData.length + (write.rows.length + write.unkept.length) * bytesPerWaitingEvent;
 }

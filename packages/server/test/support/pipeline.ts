@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { Intake, type IntakeResult } from '../../src/ingest/intake.ts';
+import type { Sampler } from '../../src/ingest/sampling/sampler.ts';
 import { type HistogramEdges, loadEdges } from '../../src/process/histogram.ts';
 import { readSettings } from '../../src/settings.ts';
 import { IdPool } from '../../src/store/idPool.ts';
@@ -25,7 +26,7 @@ export interface Pipeline {
 
 /** Ingest and store on a database of its own, without HTTP. */
 export async function startPipeline(
-  options: { maxPendingBytes?: number; url?: string } = {},
+  options: { maxPendingBytes?: number; url?: string; sampler?: Pick<Sampler, 'weigh'> } = {},
 ): Promise<Pipeline> {
   const database = options.url === undefined ? await createTestDatabase() : undefined;
   const url = options.url ?? database!.url;
@@ -49,7 +50,15 @@ export async function startPipeline(
     countBatch: async () => undefined,
     countedWithRows: () => undefined,
   };
-  const intake = new Intake({ writer, ids, partitions, hotDays: 30, ledger, limits: readSettings({}) });
+  const intake = new Intake({
+    writer,
+    ids,
+    partitions,
+    hotDays: 30,
+    ledger,
+    limits: readSettings({}),
+    sampler: options.sampler,
+  });
   await partitions.ensureAround(Date.now() * 1000, 3);
   return {
     url,

@@ -1,0 +1,96 @@
+-- Sampling: the summary of what was not kept, and what the doors know of ordinary and unusual events.
+
+-- Attributes that a summary gained after the tables were made.
+do $$
+declare
+  gained record;
+begin
+  for gained in
+    select t.relation, a.attname, format_type(a.atttypid, a.atttypmod) as type
+    from pg_attribute a cross join (values ('unkept_partials'), ('unkept_minutes')) t (relation)
+    where a.attrelid = 'nowcast.summary_partials'::regclass and a.attnum > 0 and not a.attisdropped
+  loop
+    execute format('alter table nowcast.%I add column if not exists %I %s', gained.relation, gained.attname, gained.type);
+  end loop;
+end
+$$;
+
+do $build$
+declare
+  content constant text := (
+    select string_agg(attname, ', ' order by attnum) from pg_attribute
+    where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
+  );
+  keyed_content constant text := 'minute, model_version, feature, variant, ' || content;
+begin
+  -- Adds the appended summaries of unkept events up, under the compactor's lock, in one statement as nowcast.gather does.
+  execute format($function$
+    create or replace function nowcast.fold_unkept(max_partials integer default 20000) returns integer
+      language plpgsql set enable_sort = off as $body$
+    declare
+      taken_count integer;
+    begin
+      if not pg_try_advisory_xact_lock(nowcast.compaction_lock()) then
+        return -1;
+      end if;
+      with taken as materialized (
+        delete from nowcast.unkept_partials
+        where ctid = any (array(select p.ctid from nowcast.unkept_partials p limit max_partials))
+        returning *
+      ),
+      touched as (select distinct minute, model_version, feature, variant from taken),
+      key_rows as materialized (
+        select %1$s from taken
+        union all
+        select %1$s from nowcast.unkept_minutes join touched using (minute, model_version, feature, variant)
+      ),
+      stored as (
+        insert into nowcast.unkept_minutes (%1$s)
+        select %1$s from (%2$s) merged
+        on conflict (minute, model_version, feature, variant) do update set (%3$s) = (%4$s)
+      )
+      select count(*) into taken_count from taken;
+      return taken_count;
+    end
+    $body$
+  $function$, keyed_content, nowcast.merge_query('key_rows', 'minute', 'model_version', 'feature', 'variant'),
+    content, regexp_replace(content, '(\w+)', 'excluded.\1', 'g'));
+
+  -- The 99th percentile of each model's latency in the last hour, in milliseconds: what lies above is unusual.
+  execute format($function$
+    create or replace function nowcast.recent_p99()
+      returns table (model_version text, p99_latency_ms double precision) language sql stable as $body$
+      with parts as materialized (
+        select s.model_version, %1$s
+        from nowcast.model_buckets(300, date_bin('5 minutes', now() - interval '1 hour', timestamptz '2000-01-01 00:00:00+00'), 'infinity') s
+      )
+      select m.model_version, q.quantiles[1]
+      from (%2$s) m,
+        nowcast.latency_quantiles(m.latency_bins, m.latency_bin_counts, array[0.99],
+          m.latency_min_ms, m.latency_max_ms) q (quantiles)
+    $body$
+  $function$, regexp_replace(content, '(\w+)', 's.\1', 'g'), nowcast.merge_query('parts', 'model_version'));
+end
+$build$;
+
+-- The summary of unkept events is needed as long as rows of its day are here. Gives up one day of it at a time; minutes
+-- before stay as they are, whatever happens to rows that come back from the archive. Returns the rows deleted.
+create or replace function nowcast.prune_unkept(minute_days integer) returns bigint
+  language plpgsql as $$
+declare
+  doomed date;
+  deleted bigint;
+begin
+  perform pg_advisory_xact_lock(nowcast.compaction_lock());
+  select (min(u.minute) at time zone 'UTC')::date into doomed from nowcast.unkept_minutes u;
+  if doomed is null or doomed + minute_days >= (now() at time zone 'UTC')::date
+    or exists (select from nowcast.day_tables() t where t.day = doomed) then
+    return 0;
+  end if;
+  delete from nowcast.unkept_minutes u where u.minute < (doomed + 1)::timestamp at time zone 'UTC';
+  get diagnostics deleted = row_count;
+  insert into nowcast.pruned_tiers as p values ('unkept', (doomed + 1)::timestamp at time zone 'UTC')
+    on conflict (tier) do update set until = greatest(p.until, excluded.until);
+  return deleted;
+end
+$$;
