@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { addBacktestCommand } from './commands/backtest.ts';
 import { addBackupCommand } from './commands/backup.ts';
 import { addColdCommand } from './commands/cold.ts';
 import { addDetectCommand } from './commands/detect.ts';
@@ -40,6 +41,7 @@ export async function runCli(args: string[]): Promise<void> {
     addRetentionCommand,
     addColdCommand,
     addDetectCommand,
+    addBacktestCommand,
     addBackupCommand,
     addDoctorCommand,
   ]) {

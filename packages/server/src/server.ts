@@ -12,6 +12,7 @@ import { boundedHttpServer, drainConnections, type HttpTimings, httpTimings } fr
 import { type KeyScope, keyOf } from './access/keys.ts';
 import { requestIdOf } from './access/requestId.ts';
 import { type GuardedRoute, guardRoutes } from './access/routes.ts';
+import { registerBacktest } from './alert/backtest/route.ts';
 import { defaultLookIntervalMs, Engine } from './alert/engine.ts';
 import { loadCatalog } from './deliver/catalog.ts';
 import { Feed } from './deliver/feed.ts';
@@ -219,6 +220,7 @@ export async function startServer(
       roles,
       scopeOf: ({ headers }) => readScope(access.scopeOf(keyOf(headers))),
     });
+    registerBacktest(app, { pool });
     const canary = new Canary({
       pool,
       hub,

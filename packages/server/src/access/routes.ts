@@ -23,6 +23,7 @@ const needs: Readonly<Record<string, Need>> = {
   '/rest/v1/*': 'read by its door',
   // Tells clients that there are no accounts.
   '/auth/v1/*': 'public',
+  '/alerts/backtest': 'service',
   '/metrics': 'read',
   '/health': 'public',
   '/ready': 'public',
