@@ -4,6 +4,7 @@ import { printExplanations } from './explanations.ts';
 import { apply, labelledSeries } from './incidents.ts';
 import { random } from './random.ts';
 import { rateAlarms, rateDelay, rateName, rates } from './rates.ts';
+import { printRules } from './rules.ts';
 import { cleanSeries, type Shape, shapes, startMs } from './shapes.ts';
 
 const cleanDays = 30;
@@ -145,4 +146,5 @@ printFalseAlarms();
 printDelays();
 printLabelled();
 printCost();
+await printRules();
 await printExplanations();

@@ -208,7 +208,8 @@ export class Anomalies {
     watched.dirty = true;
     const named = { ...labels, metric };
     if (!(verdict.anomaly || (verdict.unusual && isOpen(named)))) return calm;
-    if ((totals?.requests ?? 0) < rule.minEvents && metric !== 'requests') return calm;
+    // No event at all is news of another rule, which knows pauses.
+    if ((totals?.requests ?? 0) < (metric === 'requests' ? 1 : rule.minEvents)) return calm;
     if (metric === 'requests' && !totalMoved(timeline, around, atMs, value - (verdict.expected ?? value)))
       return calm;
     const shown = metric === 'error_rate' ? value / totals!.requests : value;

@@ -5,6 +5,8 @@ import type { Totals } from './totals.ts';
 export interface Baseline {
   /** Of a model without history the share that is taken for granted. */
   readonly errorShare: number;
+  /** Nearer to trouble by what is not known of the usual share: two standard errors. */
+  readonly errorShareBound: number;
   /** Undefined without enough history. */
   readonly p95Ms: number | undefined;
   readonly confidence: number | undefined;
@@ -39,8 +41,12 @@ export function baselineOf(samples: readonly Sample[], nowMs: number): Baseline 
     enough
       ? weightedMedian(busy.map(({ totals }) => ({ value: value(totals), weight: weight(totals) })))
       : undefined;
+  const errorShare = usualErrorShare(busy);
+  const errorShareBound =
+    errorShare + 2 * Math.sqrt((errorShare * (1 - errorShare)) / (requests + assumedEvents));
   return {
-    errorShare: usualErrorShare(busy),
+    errorShare,
+    errorShareBound,
     p95Ms: median(
       (t) => t.p95SumMs / t.requests,
       (t) => t.requests,
@@ -93,4 +99,24 @@ function weightedMedian(values: readonly { value: number; weight: number }[]): n
     if (seen >= half) return value;
   }
   return undefined;
+}
+
+/** Fewer events have shares that chance alone makes high. */
+const leastShareEvents = 50;
+
+/**
+ * What the error share ordinarily rises to for some minutes, for real errors come in clusters: the highest of each hour,
+ * and of these the third, so that an outage in two hours of a day is no habit; of a young series the lowest of them.
+ *
+ * @param fives five minutes each, of about a day
+ */
+export function ordinaryPeakShare(fives: readonly Sample[]): number {
+  const highest = new Map<number, number>();
+  for (const { atMs, totals } of fives) {
+    if (totals.requests < leastShareEvents) continue;
+    const hour = Math.floor(atMs / 3_600_000);
+    highest.set(hour, Math.max(highest.get(hour) ?? 0, totals.errors / totals.requests));
+  }
+  const sorted = [...highest.values()].sort((a, b) => b - a);
+  return sorted[Math.min(2, sorted.length - 1)] ?? 0;
 }

@@ -1,5 +1,5 @@
 import { Arrivals } from './arrivals.ts';
-import { type Baseline, baselineOf } from './baseline.ts';
+import { type Baseline, baselineOf, ordinaryPeakShare } from './baseline.ts';
 import { addTotals, noTotals, type Totals, TotalsRing } from './totals.ts';
 
 export const minuteMs = 60_000;
@@ -35,6 +35,7 @@ export class Timeline {
     { firstMs: number; openMs: number; revision: number; closed: Totals }
   >();
   #baseline: { readonly madeMs: number; readonly untilMs: number; readonly value: Baseline } | undefined;
+  #peak: { readonly five: number; readonly share: number } | undefined;
   /** The first minute with an event that is held. */
   firstMs: number | undefined;
   #assumedLastMs: number | undefined;
@@ -172,6 +173,16 @@ export class Timeline {
     const untilMs = isOld ? openHourMs + hourMs : this.#fives.startOf(nowMs) + fiveMs;
     this.#baseline = { madeMs: nowMs, untilMs, value };
     return value;
+  }
+
+  /** What the error share ordinarily rises to for some minutes; the newest minutes may be the trouble itself. */
+  peakErrorShare(nowMs: number): number {
+    const five = this.#fives.startOf(nowMs);
+    if (this.#peak?.five !== five) {
+      const share = ordinaryPeakShare(this.#fives.between(nowMs - dayMs, nowMs - youngExclusionMs));
+      this.#peak = { five, share };
+    }
+    return this.#peak.share;
   }
 
   #closedWindow(windowMs: number, firstMs: number, openMs: number): Totals {

@@ -22,11 +22,12 @@ export function judgeClientSilent(rule: Rule, { labels, timeline, around }: Subj
   const silenceMs = nowMs - fromMs;
   if (silenceMs < leastMs || around.isBlind) return unknown;
   if ((timeline.firstMs ?? nowMs) > lastMs - leastKnownMs) return unknown;
-  const expected = expectedEvents(timeline, fromMs, nowMs, Math.min(fromMs, lastMs + 1));
+  const referenceMs = Math.min(fromMs, lastMs + 1);
+  const expected = expectedEvents(timeline, fromMs, nowMs, referenceMs);
   if (expected === undefined) return unknown;
   if (expected < numberOf(rule, 'expected_events', 50)) return calm;
   if (silenceMs < 2 * ordinaryPauseMs(timeline, lastMs)) return calm;
-  if (wentElsewhere(timeline, around.total, fromMs, nowMs, expected)) return calm;
+  if (wentElsewhere(timeline, around.total, fromMs, nowMs, expected, referenceMs)) return calm;
   return {
     judgement: 'breach',
     alertType: 'client_silent',

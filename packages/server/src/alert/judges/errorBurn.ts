@@ -1,7 +1,7 @@
 import { formatDuration, formatNumber, formatPercent } from '../../process/detect/words.ts';
 import { numberOf } from '../condition.ts';
 import { calm, type Outcome, type Rule, type Subject, unknown } from '../judge.ts';
-import { nameOf } from '../naming.ts';
+import { nameOf, usually } from '../naming.ts';
 
 /** An objective nobody set lies between: a model without an error ever would else burn at its first one. */
 const leastObjective = 0.99;
@@ -18,13 +18,15 @@ export function judgeErrorBurn(rule: Rule, { labels, timeline }: Subject, nowMs:
   const shortMs = numberOf(rule, 'short_seconds', 300) * 1000;
   const long = timeline.window(longMs, nowMs);
   if (long.requests === 0) return unknown;
+  // What is younger than its short window has no windows yet; sudden failure is another rule's.
+  if ((timeline.firstMs ?? nowMs) > nowMs - shortMs) return unknown;
   const neededRate = numberOf(rule, 'burn_rate', 14.4);
   const baseline = timeline.baseline(nowMs);
   const usual = baseline.errorShare;
   const isSet = typeof rule.condition.objective === 'number';
   const objective = numberOf(rule, 'objective', Math.min(mostObjective, Math.max(leastObjective, 1 - usual)));
   const budget = 1 - objective;
-  const neededShare = Math.max(neededRate * budget, isSet ? 0 : leastRatio * usual);
+  const neededShare = Math.max(neededRate * budget, isSet ? 0 : leastRatio * baseline.errorShareBound);
   const needed = Math.max(rule.minEvents, 1);
   if (long.errors < needed || long.errors < neededShare * long.requests) return calm;
   const short = timeline.window(shortMs, nowMs);
@@ -36,7 +38,7 @@ export function judgeErrorBurn(rule: Rule, { labels, timeline }: Subject, nowMs:
   return {
     judgement: 'breach',
     alertType: 'error_rate',
-    message: `${nameOf(labels)} uses its error budget up ${formatNumber(rate)} times too fast: ${formatPercent(longShare)} of ${formatNumber(long.requests)} events failed in the last ${formatDuration(longMs)} and ${formatPercent(shortShare)} in the last ${formatDuration(shortMs)}, usually ${formatPercent(usual)}; the objective is ${Number((objective * 100).toFixed(3))} %.`,
+    message: `${nameOf(labels)} uses its error budget up ${formatNumber(rate)} times too fast: ${formatPercent(longShare)} of ${formatNumber(long.requests)} events failed in the last ${formatDuration(longMs)} and ${formatPercent(shortShare)} in the last ${formatDuration(shortMs)}, ${usually(baseline)}; the objective is ${Number((objective * 100).toFixed(3))} %.`,
     figures: {
       burn_rate: rate,
       error_rate_pct: shortShare * 100,

@@ -2,10 +2,12 @@ import { binomialSurprise } from '../../process/detect/binomial.ts';
 import { formatDuration, formatNumber, formatPercent } from '../../process/detect/words.ts';
 import { numberOf, numbersOf } from '../condition.ts';
 import { calm, type Outcome, type Rule, type Subject } from '../judge.ts';
-import { nameOf } from '../naming.ts';
+import { nameOf, usually } from '../naming.ts';
 
 /** A model that always failed at half of its events is not failing suddenly at two thirds. */
 const leastRatio = 3;
+/** Nor is what its clusters of errors ordinarily come to. */
+const leastPeakRatio = 1.5;
 
 /**
  * Sudden failure, seen within seconds: so many of the events that arrived in one of a few short windows failed as chance
@@ -21,19 +23,25 @@ export function judgeErrorFailure(rule: Rule, { labels, timeline }: Subject, now
   const leastShare = numberOf(rule, 'min_error_rate', 0.1);
   const baseline = timeline.baseline(nowMs);
   const usual = baseline.errorShare;
-  // The usual share is an estimate: a standard error nearer to what came.
-  const bound = usual + Math.sqrt((usual * (1 - usual)) / (baseline.requests + 100));
-  // A share of 60 % cannot triple: then half of the way to total failure counts.
-  const wantedShare = Math.max(leastShare, Math.min(leastRatio * usual, (1 + usual) / 2));
+  // Neither what is not known of the usual share nor its ordinary peaks are news.
+  const bound = Math.max(baseline.errorShareBound, timeline.peakErrorShare(nowMs));
+  // Half of the way to total failure always is: a share of 60 % cannot triple, and peaks may be yesterday's outage.
+  const halfway = (1 + usual) / 2;
+  const wantedShare = Math.max(
+    leastShare,
+    Math.min(leastRatio * usual, halfway),
+    Math.min(leastPeakRatio * bound, halfway),
+  );
   for (const seconds of windows) {
     const { requests, errors } = arrivals.recent(seconds, nowMs);
     if (errors < Math.max(rule.minEvents, 1) || errors < wantedShare * requests) continue;
-    if (binomialSurprise(errors, requests, bound, true) < neededSurprise) continue;
+    if (binomialSurprise(errors, requests, Math.min(bound, halfway / leastPeakRatio), true) < neededSurprise)
+      continue;
     const share = errors / requests;
     return {
       judgement: 'breach',
       alertType: 'error_rate',
-      message: `${formatPercent(share)} of the events of ${nameOf(labels)} failed in the last ${formatDuration(seconds * 1000)} (${formatNumber(errors)} of ${formatNumber(requests)}), usually ${formatPercent(usual)}.`,
+      message: `${formatPercent(share)} of the events of ${nameOf(labels)} failed in the last ${formatDuration(seconds * 1000)} (${formatNumber(errors)} of ${formatNumber(requests)}), ${usually(baseline)}.`,
       figures: {
         error_rate_pct: share * 100,
         usual_error_rate_pct: usual * 100,

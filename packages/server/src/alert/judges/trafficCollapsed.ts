@@ -30,7 +30,7 @@ export function judgeTrafficCollapsed(
   if (requests === 0) return openSinceMs === undefined ? calm : unknown;
   if (requests >= remaining * expected) return calm;
   if (requests >= shareOfLowest * lowestFive(timeline, referenceMs, nowMs)) return calm;
-  if (wentElsewhere(timeline, around.total, fromMs, nowMs, expected - requests)) return calm;
+  if (wentElsewhere(timeline, around.total, fromMs, nowMs, expected - requests, referenceMs)) return calm;
   return {
     judgement: 'breach',
     alertType: 'low_traffic',

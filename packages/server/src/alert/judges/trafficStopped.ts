@@ -29,11 +29,12 @@ export function judgeTrafficStopped(
   const fromMs = Math.max(lastMs, around.watchedSinceMs);
   const silenceMs = nowMs - fromMs;
   if (silenceMs < leastMs || around.isBlind) return unknown;
-  const expected = expectedEvents(timeline, fromMs, nowMs, Math.min(fromMs, lastMs + 1));
+  const referenceMs = Math.min(fromMs, lastMs + 1);
+  const expected = expectedEvents(timeline, fromMs, nowMs, referenceMs);
   if (expected === undefined) return unknown;
   if (expected < numberOf(rule, 'expected_events', 30)) return calm;
   if (silenceMs < 2 * ordinaryPauseMs(timeline, lastMs)) return calm;
-  if (wentElsewhere(timeline, around.total, fromMs, nowMs, expected)) return calm;
+  if (wentElsewhere(timeline, around.total, fromMs, nowMs, expected, referenceMs)) return calm;
   const silence = formatDuration(silenceMs);
   const usual = formatNumber((expected / silenceMs) * 60_000);
   return {
