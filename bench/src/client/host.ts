@@ -1,0 +1,35 @@
+/** A service that does a little work for each request, and tracks it where it is given a collector. */
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Nowcast } from 'nowcast-client';
+
+let nowcast: Nowcast | undefined;
+const body = JSON.stringify({ label: 'dog', scores: Array.from({ length: 200 }, (_, at) => at / 200) });
+
+const server = http.createServer((request, response) => {
+  const started = performance.now();
+  request.resume();
+  const { scores }: { scores: number[] } = JSON.parse(body);
+  const answer = JSON.stringify({ label: 'dog', score: Math.max(...scores) });
+  nowcast?.track({
+    model_version: 'v1',
+    inference_time_ms: performance.now() - started,
+    confidence_score: 0.9,
+    prediction_class: 'dog',
+    user_id: 'u-17',
+    feature: 'search',
+    metadata: { region: 'eu', tiles: 4 },
+  });
+  response
+    .writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
+    .end(answer);
+});
+server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
+
+/** The parent names the collector of the next round, or null for none. */
+process.on('message', async (url: string | null) => {
+  await nowcast?.close({ timeoutMs: 0 });
+  nowcast = url === null ? undefined : new Nowcast({ url, onWarning: () => undefined });
+  process.send?.('ready');
+});
+process.on('disconnect', () => process.exit(0));

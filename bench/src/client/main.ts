@@ -1,0 +1,143 @@
+/** `npm run bench:client`: what instrumenting a service costs it, whatever the collector does. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { LatencySummary } from '../load/latencies.ts';
+import { startTask } from '../load/task.ts';
+import type { Ports, Temper } from './collector.ts';
+import type { OpenLoad } from './openLoad.ts';
+import type { Figures, Job } from './subject.ts';
+
+const rounds = 5;
+const bad: readonly Temper[] = ['dead', 'hangs', 'fails', 'dribbles', 'resets'];
+const MiB = 1024 * 1024;
+let failed = 0;
+
+function print(what: string, figure: string, target?: { text: string; isMet: boolean }): void {
+  if (target?.isMet === false) failed++;
+  const verdict = target === undefined ? '' : target.isMet ? 'met' : 'MISSED';
+  console.log(`| ${what} | ${figure} | ${target?.text ?? ''} | ${verdict} |`);
+}
+
+const median = (values: readonly number[]) =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const subject = (job: Job) =>
+  startTask<Job, Figures>(new URL('./subject.js', import.meta.url), job, { limitMs: 120_000 }).result;
+
+const collector = fork(new URL('./collector.js', import.meta.url));
+const [ports] = (await once(collector, 'message')) as [Ports];
+const urlOf = (temper: Temper) => `http://127.0.0.1:${ports[temper]}`;
+console.log('| what | figure | target | |\n|---|---|---|---|');
+try {
+  await measureTrack();
+  await measureWire();
+  await measureHeld();
+  await measureExit();
+  await measureHost();
+} finally {
+  collector.disconnect();
+}
+process.exitCode = failed > 0 ? 1 : 0;
+
+async function measureTrack(): Promise<void> {
+  const { medianUs, p999Us, retainedBytes } = await subject({ kind: 'track', url: urlOf('stores') });
+  print('`track()`, median', `${medianUs!.toFixed(2)} µs`, { text: '2 µs', isMet: medianUs! <= 2 });
+  print('`track()`, p99.9', `${p999Us!.toFixed(2)} µs`, { text: '10 µs', isMet: p999Us! <= 10 });
+  // A tenth of a byte is the heap's own noise, divided by the events.
+  print('kept of a delivered event', `${retainedBytes!.toFixed(2)} bytes`, {
+    text: '0',
+    isMet: retainedBytes! < 0.1,
+  });
+}
+
+async function measureWire(): Promise<void> {
+  const events = 1_000;
+  const bytesOf = async (how: 'batches' | 'single') => {
+    const before = await received();
+    await subject({ kind: 'wire', url: urlOf('stores'), how, events });
+    return ((await received()) - before) / events;
+  };
+  const batched = await bytesOf('batches');
+  const single = await bytesOf('single');
+  const ratio = batched / single;
+  print(
+    'bytes on the wire of an event in batches of 50, to those of a single POST',
+    `${batched.toFixed(0)} / ${single.toFixed(0)} = ${ratio.toFixed(2)}`,
+    { text: '0.2', isMet: ratio <= 0.2 },
+  );
+}
+
+async function received(): Promise<number> {
+  collector.send('received');
+  const [bytes] = await once(collector, 'message');
+  return bytes;
+}
+
+async function measureHeld(): Promise<void> {
+  for (const temper of bad) {
+    const { heldBytes, closeMs } = await subject({ kind: 'held', url: urlOf(temper) });
+    print(`held after 200,000 events, collector ${temper}`, `${(heldBytes! / MiB).toFixed(1)} MiB`, {
+      text: '8 MB',
+      isMet: heldBytes! <= 8e6,
+    });
+    print(`close() takes, collector ${temper}`, `${closeMs!.toFixed(0)} ms`, {
+      text: '1 s',
+      isMet: closeMs! <= 1_000,
+    });
+  }
+}
+
+async function measureExit(): Promise<void> {
+  for (const temper of bad) {
+    const program = fork(new URL('./exit.js', import.meta.url), [urlOf(temper)]);
+    await once(program, 'message');
+    const closedMs = performance.now();
+    await once(program, 'exit');
+    const ms = performance.now() - closedMs;
+    print(`process ends after close(), collector ${temper}`, `${ms.toFixed(0)} ms`, {
+      text: '1 s',
+      isMet: ms <= 1_000,
+    });
+  }
+}
+
+/** Every bad collector's turn lies between two turns without a client, so that a slow moment of the machine hits both. */
+async function measureHost(): Promise<void> {
+  const host = fork(new URL('./host.js', import.meta.url));
+  const [port] = (await once(host, 'message')) as [number];
+  const p99 = async (url: string | null) => {
+    await tell(host, url);
+    const spec: OpenLoad = { port, ratePerSecond: 2_000, warmUpMs: 300, measuredMs: 1_500 };
+    const load = startTask<OpenLoad, LatencySummary>(new URL('./openLoad.js', import.meta.url), spec, {
+      limitMs: 30_000,
+    });
+    return (await load.result).p99Ms;
+  };
+  await p99(null);
+  const ratios = new Map<Temper, number[]>(bad.map((temper) => [temper, []]));
+  const plain: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    let before = await p99(null);
+    for (const temper of bad) {
+      const during = await p99(urlOf(temper));
+      const after = await p99(null);
+      ratios.get(temper)!.push(during / ((before + after) / 2));
+      plain.push(after);
+      before = after;
+    }
+  }
+  host.disconnect();
+  print('p99 of a host at 2,000 requests/s without a client', `${median(plain).toFixed(2)} ms`);
+  for (const [temper, values] of ratios) {
+    const ratio = median(values);
+    const range = `${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}`;
+    print(`the same with a client, collector ${temper}, to without`, `${ratio.toFixed(2)} (${range})`, {
+      text: '1.05',
+      isMet: ratio <= 1.05,
+    });
+  }
+}
+
+async function tell(host: ChildProcess, url: string | null): Promise<void> {
+  host.send(url as string);
+  await once(host, 'message');
+}
