@@ -46,6 +46,7 @@ async function seed({ model, spoil, usual = (event) => event }: Seeded): Promise
   add(nowMs - 70 * minuteMs, nowMs - 10 * minuteMs, 1000, usual);
   add(nowMs - 10 * minuteMs, nowMs, 500, spoil);
   for (let i = 0; i < events.length; i += 2000) await pipeline.take(events.slice(i, i + 2000));
+  await pipeline.query('select nowcast.compact()');
 }
 
 function question(model: string, change: Partial<Question> = {}): Question {
@@ -66,8 +67,8 @@ const failing = (event: InferenceEvent, message: string): InferenceEvent => ({
   error_message: message,
 });
 
-/** Twenty-four of the hundreds that `npm run bench:detect` asks about. */
-const planted = Array.from({ length: 24 }, (_, i) => ({
+/** Sixteen of the hundreds that `npm run bench:detect` asks about. */
+const planted = Array.from({ length: 16 }, (_, i) => ({
   seed: 1 + Math.floor(i / 2),
   isPlanted: i % 2 === 0,
 }));
@@ -129,6 +130,106 @@ describe('explain', () => {
       'No single feature or user explains most of it: it is much the same everywhere.',
     );
     expect(explanation.examples).toHaveLength(3);
+  });
+
+  test('names the user whose calls became slow, in an incident of seconds', async () => {
+    await seed({
+      model: 'by-user',
+      spoil: (event) => (event.user_id === 'eve' ? { ...event, inference_time_ms: 900 } : event),
+    });
+    const explanation = await explain(
+      pipeline.pool,
+      question('by-user', { metric: 'latency', until: new Date(nowMs - 9 * minuteMs) }),
+    );
+    expect(explanation).toMatchObject({ metric: 'latency', unit: 'ms', value: 900 });
+    expect(explanation.baseline).toBeGreaterThan(140);
+    expect(explanation.baseline).toBeLessThan(152);
+    expect(explanation.causes).toMatchObject([{ dimension: 'user_id', value: 'eve' }]);
+    expect(explanation.cause_sentence).toMatch(
+      /^100 % of the additional slow calls come from user eve, which has (19|20) % of the traffic: 100 % of its calls are slow, \d(\.\d+)? % before\.$/,
+    );
+    expect(explanation.examples.map(({ user_id }) => user_id)).toEqual(['eve', 'eve', 'eve']);
+  });
+
+  test('counts sampled rows by what they stand for', async () => {
+    await seed({
+      model: 'sampled',
+      spoil: (event) => (event.feature === 'chat' ? { ...event, confidence_score: 0.3 } : event),
+    });
+    // As a server that keeps every tenth would have left them.
+    const client = await pipeline.pool.connect();
+    try {
+      await client.query('begin');
+      await client.query(
+        `update inference_logs set sample_weight = 50 where model_version = 'sampled' and user_id = 'bo' and id % 2 = 0`,
+      );
+      const { causes } = await explain(
+        client,
+        question('sampled', { metric: 'confidence', labels: { model_version: 'sampled', feature: 'chat' } }),
+      );
+      // Bo weighs as much as all others together by now, and changed no more than they did.
+      expect(causes).toEqual([]);
+    } finally {
+      await client.query('rollback');
+      client.release();
+    }
+  });
+
+  test('tells of a version that was first seen just before', async () => {
+    await seed({
+      model: 'old-model',
+      usual: (event) => ({ ...event, feature: 'agent' }),
+      spoil: (event, i) => ({
+        ...(i % 3 === 0 ? { ...failing(event, 'no such tool'), model_version: 'new-model' } : event),
+        feature: 'agent',
+      }),
+    });
+    const explanation = await explain(pipeline.pool, question('', { labels: { feature: 'agent' } }));
+    expect(explanation.causes[0]).toMatchObject({ dimension: 'model_version', value: 'new-model' });
+    expect(explanation.deployed).toContainEqual({
+      what: 'model_version',
+      value: 'new-model',
+      first_seen_at: new Date(nowMs - 10 * minuteMs).toISOString(),
+    });
+    expect(explanation.cause_sentence).toContain('new-model, first seen at');
+    expect(explanation.cause_sentence).toContain('it was not there before');
+    expect(explanation.deployed).not.toContainEqual(expect.objectContaining({ value: 'old-model' }));
+  });
+
+  test('names the client that sends no more', async () => {
+    await pipeline.query(
+      `insert into nowcast.loss_minutes (minute, sender, fate, reason, events)
+       select $1::timestamptz - make_interval(mins => m), c, 'stored', '', 100
+       from generate_series(1, 70) m, unnest(array['web', 'batch', 'phone']) c
+       where not (c = 'batch' and m <= 10)
+       on conflict do nothing`,
+      [new Date(nowMs)],
+    );
+    const explanation = await explain(pipeline.pool, question('', { metric: 'traffic', labels: {} }));
+    const cause = explanation.causes.find(({ dimension }) => dimension === 'client');
+    expect(cause).toMatchObject({ value: 'batch', share: 1 });
+    expect(cause!.sentence).toMatch(
+      /is due to client batch: 0 requests a minute instead of 100 requests a minute\.$/,
+    );
+  });
+
+  test('leaves out what takes too long, and says so', async () => {
+    const other = await pipeline.pool.connect();
+    try {
+      await other.query('begin; lock table nowcast.minute_summaries in access exclusive mode');
+      const explanation = await explain(pipeline.pool, question('by-feature'));
+      expect(explanation).toMatchObject({ value: null, causes: [] });
+      expect(explanation.sentence).toContain('the figures took too long to read');
+      expect(explanation.cause_sentence).toMatch(/Not looked at, since it took too long: summaries/);
+    } finally {
+      await other.query('rollback');
+      other.release();
+    }
+  });
+
+  test('refuses windows that end before they begin', async () => {
+    const backwards = question('alike', { until: new Date(nowMs - 20 * minuteMs) });
+    await expect(explain(pipeline.pool, backwards)).rejects.toThrow('until must be later than since');
   });
 
   test.each([

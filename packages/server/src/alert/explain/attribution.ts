@@ -33,6 +33,8 @@ export interface Dimension {
   readonly valueCount: number;
   /** How many events each counted one stands for: where rows were sampled, evidence is compared as if all were seen. */
   readonly weight: number;
+  /** How many counted events are worth as much evidence as one row: the mean weight of rows that were kept of more. */
+  readonly spread: number;
 }
 
 export interface Attribution extends Slice {
@@ -56,6 +58,8 @@ const minShare = 0.5;
 const minConcentration = 0.5;
 /** Chi-squared of one degree of freedom at p = 0.001. */
 const minEvidence = 10.83;
+/** Errors of other texts that are taken for granted before, when a text was never seen. */
+const assumedBefore = 3;
 const maxCauses = 3;
 
 /**
@@ -123,8 +127,7 @@ function expectation(
 ): Expectation | undefined {
   if (measure.kind === 'volume') {
     const { scale } = measure;
-    // Where there was nothing before, what was usual is not known: the value counts only if it is nearly everything.
-    const fair = before.sum > 0 ? slice.before.sum / before.sum : 0.5;
+    const fair = before.sum > 0 ? slice.before.sum / before.sum : 0;
     return {
       expected: slice.before.sum * scale,
       expectedTotal: before.sum * scale,
@@ -144,7 +147,7 @@ function expectation(
 
 /** Twice the log likelihood ratio against a change that gives the slice its fair share. */
 function surpriseOf(
-  { measure, total }: Dimension,
+  { name, measure, total, spread }: Dimension,
   slice: Slice,
   { expected, expectedTotal, scale }: Expectation,
   fair: number,
@@ -154,11 +157,10 @@ function surpriseOf(
   if (measure.kind === 'volume') {
     // Both windows are samples: whether the slice's share of them differs.
     const dispersion = after.sum > 0 ? after.sumSq / after.sum : before.sumSq / before.sum;
-    const surprise =
-      before.sum > 0
-        ? sharesDiffer(slice.before.sum, before.sum, inside, after.sum)
-        : term(inside, after.sum * fair) + term(after.sum - inside, after.sum * (1 - fair));
-    return surprise / dispersion;
+    // Few before say little of what was usual; but a value that was never seen and is now nearly all there is does.
+    const unseen = slice.before.sum === 0 && name === 'error_message' ? assumedBefore : 0;
+    const surprise = sharesDiffer(slice.before.sum, before.sum + unseen, inside, after.sum);
+    return surprise / dispersion / spread;
   }
   const change = after.sum - expectedTotal;
   const surprise =
@@ -167,7 +169,7 @@ function surpriseOf(
       : term(inside, expected + change * fair) +
         term(after.sum - inside, expectedTotal - expected + change * (1 - fair));
   // The baseline is a sample too: the shorter it is, the less a difference from it says.
-  return surprise / (1 + scale);
+  return surprise / (1 + scale) / spread;
 }
 
 /** The same for two shares of two totals. */

@@ -61,6 +61,7 @@ export async function readCells(query: Query, question: Question, windows: Windo
       slices: clients,
       valueCount: clients.length,
       weight: 1,
+      spread: 1,
     });
   }
   return {
@@ -151,6 +152,7 @@ function dimensionOf(
       .map(([value, slice]): Slice => ({ value, ...slice })),
     valueCount: slices.size,
     weight: 1,
+    spread: 1,
   };
 }
 

@@ -43,5 +43,7 @@ export async function readErrorTexts(
     })),
     valueCount: byPattern.size,
     weight: after.weight,
+    // Errors are always kept.
+    spread: 1,
   };
 }

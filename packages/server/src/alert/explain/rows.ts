@@ -21,8 +21,8 @@ const pieces = 40;
 /** Against bursts: the pieces together never hold more. */
 const maxBurstRows = 4 * maxSampledRows;
 const maxValues = 50;
-/** How many events a row stands for. */
-const rowWeight = '1';
+/** How many events a row stands for: ordinary ones may be sampled. */
+const rowWeight = 'coalesce(e.sample_weight, 1)';
 
 export interface Sample {
   readonly starts: readonly Date[];
@@ -92,8 +92,13 @@ export async function readRowCells(
   const sample = await sampleOf(query, window);
   const rows = await query<Cell & { model_version: string | null; p95: number | null }>(
     `with e as materialized (${sampledRows(question, '$5', '$6')})
-     select e.model_version, e.feature, e.variant, ${sums('e')},
-       percentile_cont(0.95) within group (order by e.inference_time_ms) as p95
+     select e.model_version, e.feature, e.variant, ${sums('e')}, (
+         select r.inference_time_ms from (
+           select o.inference_time_ms, sum(o.weight) over (order by o.inference_time_ms) as below,
+             sum(o.weight) over () as whole
+           from e o
+         ) r where r.below >= 0.95 * r.whole order by r.inference_time_ms limit 1
+       ) as p95
      from e group by grouping sets ((e.model_version, e.feature, e.variant), ())`,
     [...rowParameters(question, limits), sample.starts, sample.seconds],
   );
@@ -128,6 +133,7 @@ interface ValueRow {
   readonly after_n: number;
   readonly after_sum: number;
   readonly after_sum_sq: number;
+  readonly spread: number;
 }
 
 /** The change by user and, of errors, by text. */
@@ -152,7 +158,9 @@ export async function readRowDimensions(
      ),
      by_user as (
        select e.user_id as value, grouping(e.user_id) = 1 as is_total,
-         ${bothSums('e')}
+         ${bothSums('e')},
+         greatest(1, coalesce(sum((e.weight * e.x) ^ 2) filter (where e.is_after)
+           / nullif(sum(e.weight * e.x ^ 2) filter (where e.is_after), 0), 1)) as spread
        from e group by grouping sets ((e.user_id), ())
      ),
      counted as (
@@ -161,7 +169,7 @@ export async function readRowDimensions(
        from by_user u cross join (select * from by_user where is_total) t
      )
      select c.value, c.is_total, c.value_count::integer, c.before_n, c.before_sum, c.before_sum_sq, c.after_n,
-       c.after_sum, c.after_sum_sq
+       c.after_sum, c.after_sum_sq, c.spread
      from counted c where c.is_total or c.value is not null
      order by c.is_total desc, abs(
        case when $9 then c.after_sum - $10::double precision * c.before_sum
@@ -191,6 +199,7 @@ export async function readRowDimensions(
       .map((row) => ({ value: row.value!, ...sidesOf(row) })),
     valueCount: whole.value_count,
     weight: after.weight,
+    spread: whole.spread,
   };
   if (question.metric !== 'error_rate') return [users];
   return [users, await readErrorTexts(query, question, { before, after, total })];
