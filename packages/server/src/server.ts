@@ -14,6 +14,8 @@ import { requestIdOf } from './access/requestId.ts';
 import { type GuardedRoute, guardRoutes } from './access/routes.ts';
 import { registerBacktest } from './alert/backtest/route.ts';
 import { defaultLookIntervalMs, Engine } from './alert/engine.ts';
+import { loadConfig } from './config/config.ts';
+import { applyRules } from './config/rules.ts';
 import { loadCatalog } from './deliver/catalog.ts';
 import { Feed } from './deliver/feed.ts';
 import { publish, type Scope } from './deliver/published.ts';
@@ -82,6 +84,7 @@ export async function startServer(
   const log = makeLog(settings.logLevel);
   const access = new Access(settings, log);
   refuseNewOpenDatabase(settings, access);
+  const config = await loadConfig(settings.configFile);
   const store = await openStore(settings, log);
   const closers: (() => Promise<unknown>)[] = [() => store.close()];
   // Backwards: what was opened last depends on what was opened first.
@@ -106,6 +109,8 @@ export async function startServer(
     closers.push(() => access.stop());
     await access.start(pool, () => hub.recheckKeys());
     refuseWithoutKeys(settings, access);
+    const gone = await applyRules(pool, config);
+    if (gone > 0) log.info({ rules: gone }, 'rules that the configuration file no longer names are gone');
     const [edges, catalog, roles] = await Promise.all([
       loadEdges(pool),
       loadCatalog(pool),

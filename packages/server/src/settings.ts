@@ -10,6 +10,8 @@ export type Settings = {
   databaseUrl: string | undefined;
   /** Absolute path. */
   dataDir: string;
+  /** Absolute path of the configuration file; undefined looks for nowcast.config.ts in the working directory. */
+  configFile: string | undefined;
   redisUrl: string | undefined;
   slackWebhookUrl: string | undefined;
   /** IANA name: where a day of the history begins. */
@@ -96,6 +98,16 @@ export const settingsTable: SettingsTable = {
     rule: 'a path',
     parse: (text) => (text.includes('\0') ? undefined : path.resolve(text)),
     fallback: path.resolve('.nowcast'),
+  },
+  configFile: {
+    ...listed(
+      'NOWCAST_CONFIG',
+      'the file with alert rules and channels',
+      'nowcast.config.ts, if it is there',
+    ),
+    rule: 'a path',
+    parse: (text) => (text.includes('\0') ? undefined : path.resolve(text)),
+    fallback: undefined,
   },
   ingestKey: key('NOWCAST_INGEST_KEY', 'key that may write events and nothing else'),
   anonKey: key('NOWCAST_ANON_KEY', 'key that may read what is published: metrics, alerts'),

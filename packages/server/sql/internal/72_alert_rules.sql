@@ -156,13 +156,10 @@ $$;
 create or replace trigger alert_rule_changed after insert or update or delete on public.alert_rules
   for each row execute function nowcast.alert_rule_changed();
 
--- The defaults; docs/detection.md gives their reasons. An edited one is left alone, a deleted one stays deleted.
-do $$
-begin
-  perform set_config('nowcast.installs_rules', 'on', true);
-  insert into public.alert_rules as r
-    (name, kind, condition, severity, min_events, for_seconds, keep_firing_seconds, repeat_interval_seconds, source)
-  select d.name, d.kind, d.condition::jsonb, d.severity, d.min_events, d.for_seconds, d.keep, d.repeat, 'default'
+-- The defaults; docs/detection.md gives their reasons.
+create or replace view nowcast.default_alert_rules as
+  select d.name, d.kind, d.condition::jsonb as condition, d.severity, d.min_events, d.for_seconds,
+    d.keep_firing_seconds, d.repeat_interval_seconds, true as enabled
   from (values
     ('high_latency', 'event_latency', '{}', 'warning', 0, 0, 300, 14400),
     ('error_failure', 'error_failure', '{}', 'critical', 5, 0, 300, 3600),
@@ -186,7 +183,17 @@ begin
       0, 0, 60, 14400),
     ('monitor_broken', 'monitor', '{}', 'critical', 0, 15, 60, 3600),
     ('anomaly', 'anomaly', '{"budget": "1 per month", "min_relative_change": 0.1}', 'warning', 20, 0, 300, 14400)
-  ) d (name, kind, condition, severity, min_events, for_seconds, keep, repeat)
+  ) d (name, kind, condition, severity, min_events, for_seconds, keep_firing_seconds, repeat_interval_seconds);
+
+-- An edited default is left alone, a deleted one stays deleted.
+do $$
+begin
+  perform set_config('nowcast.installs_rules', 'on', true);
+  insert into public.alert_rules as r
+    (name, kind, condition, severity, min_events, for_seconds, keep_firing_seconds, repeat_interval_seconds, source)
+  select d.name, d.kind, d.condition, d.severity, d.min_events, d.for_seconds, d.keep_firing_seconds,
+    d.repeat_interval_seconds, 'default'
+  from nowcast.default_alert_rules d
   where not exists (
     select from nowcast.alert_rule_versions v
     where v.name = d.name and not exists (select from public.alert_rules r where r.name = d.name)
