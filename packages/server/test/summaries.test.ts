@@ -123,6 +123,49 @@ describe('summaries', () => {
 });
 
 describe('quantiles', () => {
+  test('of the open minute stay those of all its events, whoever else writes to it or corrects it', async () => {
+    const model = 'open-minute';
+    const timestamp = new Date(Math.floor((Date.now() - 60_000) / 60_000) * 60_000).toISOString();
+    const events = (...latencies: number[]) =>
+      latencies.map((inference_time_ms) => event({ model_version: model, timestamp, inference_time_ms }));
+    const figures = async () => {
+      const [row] = await pipeline.query<{ n: number; ms: number[]; exact: number[]; ready: boolean }>(
+        `select f.request_count::int as n, array[f.p50_latency_ms, f.p95_latency_ms, f.p99_latency_ms] as ms,
+           (select percentile_cont(array[0.5, 0.95, 0.99]) within group (order by inference_time_ms)
+            from inference_logs where model_version = $1) as exact,
+           (select max(running[1]) from nowcast.summary_partials where model_version = $1) is not distinct from f.request_count
+             and f.minute not in (select minute from nowcast.corrected_minutes) as ready
+         from nowcast.model_figures(60, now() - interval '1 hour', 'infinity') f where f.model_version = $1`,
+        [model],
+      );
+      row!.exact.forEach((exact, index) => {
+        expect(Math.abs(row!.ms[index]! - exact)).toBeLessThanOrEqual(0.01 * exact);
+      });
+      return { n: row!.n, ready: row!.ready };
+    };
+    await pipeline.take(events(10, 20, 30));
+    await pipeline.take(events(40));
+    expect(await figures()).toEqual({ n: 4, ready: true });
+    await pipeline.query('select nowcast.gather()');
+    await pipeline.take(events(500, 600));
+    expect(await figures()).toEqual({ n: 6, ready: true });
+    // Another writer.
+    await insertByOtherDoor(events(9_000, 9_000));
+    await pipeline.take(events(50));
+    expect(await figures()).toEqual({ n: 9, ready: false });
+    // A correction that leaves the number of requests as this writer knows it.
+    await pipeline.query('delete from inference_logs where model_version = $1 and inference_time_ms = 9000', [
+      model,
+    ]);
+    await pipeline.query(
+      'update inference_logs set inference_time_ms = 7000 where model_version = $1 and inference_time_ms < 40',
+      [model],
+    );
+    await pipeline.query('select nowcast.recompute_stale()');
+    await pipeline.take(events(60));
+    expect(await figures()).toEqual({ n: 8, ready: false });
+  });
+
   test('lie within 1 % of percentile_cont, whatever the distribution', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -208,10 +208,6 @@ create or replace function nowcast.sums_differ(a double precision, b double prec
     else abs(a - b) > 1e-9 * greatest(abs(a), abs(b), n) end
 $$;
 
--- Summaries by key that the minutes do not hold yet.
-create or replace view nowcast.open_summaries as
-  select * from nowcast.summary_partials union all select * from nowcast.summary_merges;
-
 do $build$
 declare
   content constant text := (
@@ -253,6 +249,14 @@ declare
   $query$, content, s_content, nowcast.merge_query('tier_rows', 'tier_seconds', 'minute', 'model_version'),
     excluded_content, nowcast.merge_query('added', 'minute', 'model_version'));
 begin
+  -- Summaries by key that the minutes do not hold yet.
+  execute format($view$
+    create or replace view nowcast.open_summaries as
+      select minute, model_version, feature, variant, %1$s from nowcast.summary_partials
+      union all
+      select minute, model_version, feature, variant, %1$s from nowcast.summary_merges
+  $view$, content);
+
   -- One statement takes partials out and puts their sum in: two would lose an append between them. Models' minutes, which
   -- everybody looks at, get it at once. Returns how many partials it took; -1 when another server is at it.
   execute format($function$
@@ -316,7 +320,7 @@ begin
   -- Events as summaries by key, from the rows themselves.
   execute format($function$
     create or replace function nowcast.summaries_of_rows(since timestamptz, until timestamptz)
-      returns setof nowcast.summary_partials language sql stable set enable_sort = off as $body$
+      returns setof nowcast.minute_summaries language sql stable set enable_sort = off as $body$
       with events as materialized (%1$s where e.timestamp >= since and e.timestamp < until)
       %2$s
     $body$
@@ -326,7 +330,7 @@ begin
   -- What summaries must hold: the rows, and what was counted and not kept.
   execute format($function$
     create or replace function nowcast.recomputed_summaries(since timestamptz, until timestamptz)
-      returns setof nowcast.summary_partials language sql stable set enable_sort = off as $body$
+      returns setof nowcast.minute_summaries language sql stable set enable_sort = off as $body$
       with parts as materialized (
         select %1$s from nowcast.summaries_of_rows(since, until)
         union all
@@ -345,6 +349,8 @@ begin
       language plpgsql as $body$
     begin
       perform pg_advisory_xact_lock(nowcast.compaction_lock());
+      insert into nowcast.corrected_minutes values (stale)
+        on conflict (minute) do update set corrected_at = now();
       with gone as (delete from nowcast.summary_partials p where p.minute = stale),
       counted as materialized (select * from nowcast.recomputed_summaries(stale, stale + interval '1 minute')),
       emptied as (

@@ -115,28 +115,30 @@ begin
 end
 $$;
 
--- The buckets to which something was added that the compactor has not taken yet: their figures with it. A function of
--- its own, because its plan costs more than its run: PL/pgSQL keeps it. Nested loops are off, since the planner takes
--- tables that are filled and emptied each second for empty; what must look rows up by key is lateral.
+-- The buckets to which something was added that the compactor has not taken yet: their figures with it. Quantiles of a
+-- minute that one writer alone has written come from its newest partial (see summary_partials.running); of others, from
+-- the histograms. A function of its own, because its plan costs more than its run: PL/pgSQL keeps it. Nested loops are
+-- off, since the planner takes tables that are filled and emptied each second for empty; what must look rows up by key is
+-- lateral, and OFFSET 0 keeps it so.
 create or replace function nowcast.open_figures(tier integer, since timestamptz, until timestamptz)
   returns setof nowcast.model_figures
   language plpgsql stable set enable_nestloop = off as $$
 #variable_conflict use_column
 begin
   return query
-  with pending as materialized (
+  with pending as not materialized (
     select date_bin(make_interval(secs => tier), s.minute, timestamptz '2000-01-01 00:00:00+00') as minute,
       s.model_version, s.request_count, s.error_count, s.latency_sum_ms, s.confidence_count,
       s.confidence_sum, s.quality_count, s.quality_sum, s.ttft_count, s.ttft_ms_sum, s.input_tokens_sum,
       s.output_tokens_sum, s.cached_input_tokens_sum, s.cost_count, s.cost_usd_sum, s.value_usd_sum,
-      s.latency_min_ms, s.latency_max_ms, s.latency_bins, s.latency_bin_counts
+      s.latency_min_ms, s.latency_max_ms, s.latency_bins, s.latency_bin_counts, s.running
     from nowcast.summary_partials s where s.minute >= since and s.minute < until
     union all
     select date_bin(make_interval(secs => tier), s.minute, timestamptz '2000-01-01 00:00:00+00') as minute,
       s.model_version, s.request_count, s.error_count, s.latency_sum_ms, s.confidence_count,
       s.confidence_sum, s.quality_count, s.quality_sum, s.ttft_count, s.ttft_ms_sum, s.input_tokens_sum,
       s.output_tokens_sum, s.cached_input_tokens_sum, s.cost_count, s.cost_usd_sum, s.value_usd_sum,
-      s.latency_min_ms, s.latency_max_ms, s.latency_bins, s.latency_bin_counts
+      s.latency_min_ms, s.latency_max_ms, s.latency_bins, s.latency_bin_counts, null
     from nowcast.summary_merges s where tier <> 60 and s.minute >= since and s.minute < until
   ),
   added as (
@@ -156,45 +158,69 @@ begin
       sum(p.cost_count)::bigint as cost_count,
       sum(p.cost_usd_sum) as cost_usd_sum,
       sum(p.value_usd_sum) as value_usd_sum,
-      min(p.latency_min_ms) as min_ms, max(p.latency_max_ms) as max_ms
+      min(p.latency_min_ms) as min_ms, max(p.latency_max_ms) as max_ms,
+      -- The newest: its first element, the number of requests, is the greatest.
+      max(p.running) as running
     from pending p group by p.minute, p.model_version
   ),
-  bins as (
+  -- Read only where a quantile needs it.
+  bins as materialized (
     select b.minute, b.model_version, array_agg(b.bin order by b.bin) as bins, array_agg(b.n order by b.bin) as counts
     from (
       select p.minute, p.model_version, unnest(p.latency_bins) as bin, unnest(p.latency_bin_counts) as n from pending p
     ) b
     group by b.minute, b.model_version
+  ),
+  totals as (
+    select a.minute, a.model_version,
+      a.request_count + coalesce(s.request_count, 0) as request_count,
+      a.error_count + coalesce(s.error_count, 0) as error_count,
+      a.latency_sum_ms + coalesce(s.latency_sum_ms, 0) as latency_sum_ms,
+      a.confidence_count + coalesce(s.confidence_count, 0) as confidence_count,
+      -- Null where nothing was counted: in one of them, or in both.
+      coalesce(a.confidence_sum + s.confidence_sum, a.confidence_sum, s.confidence_sum) as confidence_sum,
+      a.quality_count + coalesce(s.quality_count, 0) as quality_count,
+      coalesce(a.quality_sum + s.quality_sum, a.quality_sum, s.quality_sum) as quality_sum,
+      a.ttft_count + coalesce(s.ttft_count, 0) as ttft_count,
+      coalesce(a.ttft_ms_sum + s.ttft_ms_sum, a.ttft_ms_sum, s.ttft_ms_sum) as ttft_ms_sum,
+      coalesce(a.input_tokens_sum + s.input_tokens_sum, a.input_tokens_sum, s.input_tokens_sum) as input_tokens_sum,
+      coalesce(a.output_tokens_sum + s.output_tokens_sum, a.output_tokens_sum, s.output_tokens_sum)
+        as output_tokens_sum,
+      coalesce(a.cached_input_tokens_sum + s.cached_input_tokens_sum, a.cached_input_tokens_sum,
+        s.cached_input_tokens_sum) as cached_input_tokens_sum,
+      a.cost_count + coalesce(s.cost_count, 0) as cost_count,
+      coalesce(a.cost_usd_sum + s.cost_usd_sum, a.cost_usd_sum, s.cost_usd_sum) as cost_usd_sum,
+      coalesce(a.value_usd_sum + s.value_usd_sum, a.value_usd_sum, s.value_usd_sum) as value_usd_sum,
+      a.min_ms, a.max_ms,
+      case when tier = 60 and a.running[1] = a.request_count + coalesce(s.request_count, 0)
+          and a.minute not in (select c.minute from nowcast.corrected_minutes c)
+        then a.running[2:4] end as known_ms
+    from added a
+      left join lateral (
+        select f.* from nowcast.bucket_figures f
+        where f.tier_seconds = tier and f.minute = a.minute and f.model_version = a.model_version
+        offset 0
+      ) s on true
   )
-  select a.minute, a.model_version,
-    a.request_count + coalesce(s.request_count, 0),
-    a.error_count + coalesce(s.error_count, 0),
-    a.latency_sum_ms + coalesce(s.latency_sum_ms, 0),
-    a.confidence_count + coalesce(s.confidence_count, 0),
-    -- Null where nothing was counted: in one of them, or in both.
-    coalesce(a.confidence_sum + s.confidence_sum, a.confidence_sum, s.confidence_sum),
-    a.quality_count + coalesce(s.quality_count, 0),
-    coalesce(a.quality_sum + s.quality_sum, a.quality_sum, s.quality_sum),
-    a.ttft_count + coalesce(s.ttft_count, 0),
-    coalesce(a.ttft_ms_sum + s.ttft_ms_sum, a.ttft_ms_sum, s.ttft_ms_sum),
-    coalesce(a.input_tokens_sum + s.input_tokens_sum, a.input_tokens_sum, s.input_tokens_sum),
-    coalesce(a.output_tokens_sum + s.output_tokens_sum, a.output_tokens_sum, s.output_tokens_sum),
-    coalesce(a.cached_input_tokens_sum + s.cached_input_tokens_sum, a.cached_input_tokens_sum, s.cached_input_tokens_sum),
-    a.cost_count + coalesce(s.cost_count, 0),
-    coalesce(a.cost_usd_sum + s.cost_usd_sum, a.cost_usd_sum, s.cost_usd_sum),
-    coalesce(a.value_usd_sum + s.value_usd_sum, a.value_usd_sum, s.value_usd_sum),
+  select t.minute, t.model_version, t.request_count, t.error_count, t.latency_sum_ms, t.confidence_count,
+    t.confidence_sum, t.quality_count, t.quality_sum, t.ttft_count, t.ttft_ms_sum, t.input_tokens_sum,
+    t.output_tokens_sum, t.cached_input_tokens_sum, t.cost_count, t.cost_usd_sum, t.value_usd_sum,
     q.ms[1], q.ms[2], q.ms[3]
-  from added a
-    join bins b on b.minute = a.minute and b.model_version = a.model_version
-    left join lateral (
-      select * from nowcast.model_summaries s
-      where s.tier_seconds = tier and s.minute = a.minute and s.model_version = a.model_version
-      -- Or it would be a hash join over the whole table.
+  from totals t,
+    lateral (
+      select case when t.known_ms is not null then t.known_ms else (
+        select nowcast.quantiles_with(s.latency_bins, s.latency_bin_counts, b.bins, b.counts,
+          t.request_count, array[0.5, 0.95, 0.99],
+          least(t.min_ms, s.latency_min_ms), greatest(t.max_ms, s.latency_max_ms))
+        from bins b left join lateral (
+          select m.* from nowcast.model_summaries m
+          where m.tier_seconds = tier and m.minute = b.minute and m.model_version = b.model_version
+          offset 0
+        ) s on true
+        where b.minute = t.minute and b.model_version = t.model_version
+      ) end as ms
       offset 0
-    ) s on true,
-    nowcast.quantiles_with(s.latency_bins, s.latency_bin_counts, b.bins, b.counts,
-      a.request_count + coalesce(s.request_count, 0), array[0.5, 0.95, 0.99],
-      least(a.min_ms, s.latency_min_ms), greatest(a.max_ms, s.latency_max_ms)) q (ms);
+    ) q;
 end
 $$;
 

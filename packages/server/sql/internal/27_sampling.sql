@@ -8,7 +8,7 @@ begin
   for gained in
     select t.relation, a.attname, format_type(a.atttypid, a.atttypmod) as type
     from pg_attribute a cross join (values ('unkept_partials'), ('unkept_minutes')) t (relation)
-    where a.attrelid = 'nowcast.summary_partials'::regclass and a.attnum > 0 and not a.attisdropped
+    where a.attrelid = 'nowcast.minute_summaries'::regclass and a.attnum > 0 and not a.attisdropped
   loop
     execute format('alter table nowcast.%I add column if not exists %I %s', gained.relation, gained.attname, gained.type);
   end loop;

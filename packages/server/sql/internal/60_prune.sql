@@ -1,5 +1,5 @@
 -- Forgets what nobody can ask for any more: feed rows after an hour (of the pulse after a minute), batch ids after
--- a day, minutes of the pulse after an hour, news of
+-- a day, minutes of the pulse and marks of corrected minutes after an hour, news of
 -- alerts after a week, the accounting of losses after 35 days, what detectors learnt of models that are gone after 30.
 create or replace function nowcast.prune() returns void
   language sql as $$
@@ -9,5 +9,6 @@ create or replace function nowcast.prune() returns void
   delete from nowcast.loss_minutes where minute < now() - interval '35 days';
   delete from nowcast.detector_states where updated_at < now() - interval '30 days';
   delete from nowcast.alert_outbox where created_at < now() - interval '7 days';
+  delete from nowcast.corrected_minutes where corrected_at < now() - interval '1 hour';
   delete from public.metrics_pulse where minute < now() - interval '1 hour';
 $$;

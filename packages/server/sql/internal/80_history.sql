@@ -218,7 +218,7 @@ begin
   -- The days of a range added up by model: from `since` to the day before `until`.
   execute format($function$
     create or replace function nowcast.merged_days(since date, until date)
-      returns setof nowcast.summary_partials language sql stable set enable_sort = off as $body$
+      returns setof nowcast.minute_summaries language sql stable set enable_sort = off as $body$
       with parts as materialized (
         select s.model_version, %2$s from nowcast.period_summaries s
         where s.kind = 'day' and s.starts >= since and s.starts < until

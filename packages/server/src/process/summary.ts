@@ -1,5 +1,6 @@
 import { escapeCopyText, minuteOf, sqlTimestamp, type ValidEvent } from '@nowcast/protocol';
 import { addToHistogram, binOf, type Histogram, type HistogramEdges } from './histogram.ts';
+import type { RunningQuantiles } from './runningQuantiles.ts';
 
 /**
  * What a set of events adds to one key (minute, model_version, feature, variant): one row of
@@ -71,8 +72,11 @@ class Summary {
     if (event.ttft_ms !== null) this.ttft.add(event.ttft_ms);
   }
 
-  /** A line of COPY, values in the order of the table's columns. */
-  copyLine(): string {
+  /**
+   * A line of COPY, values in the order of the table's columns; `running` as `RunningQuantiles` says it, where the
+   * table has it.
+   */
+  copyLine(running?: string): string {
     const [latencyBins, latencyCounts] = copyArrays(this.latencyBins);
     const [confidenceBins, confidenceCounts] = copyArrays(this.confidenceBins);
     return `${sqlTimestamp(this.minuteMicros)}\t${escapeCopyText(this.modelVersion)}\t${escapeCopyText(
@@ -89,7 +93,7 @@ class Summary {
       this.cost.sumOrNull
     }\t${this.value.sumOrNull}\t${this.compute.sumOrNull}\t${this.ttft.count}\t${
       this.ttft.sumOrNull
-    }\t${latencyBins}\t${latencyCounts}\t${confidenceBins}\t${confidenceCounts}\n`;
+    }\t${latencyBins}\t${latencyCounts}\t${confidenceBins}\t${confidenceCounts}${running === undefined ? '' : `\t${running}`}\n`;
   }
 }
 
@@ -129,11 +133,26 @@ export class Summaries {
     this.#of(event).add(event, this.#edges);
   }
 
-  /** Lines of COPY into `nowcast.summary_partials`, one a key. */
-  copyData(): Buffer {
+  /**
+   * Lines of COPY, one a key: into `nowcast.summary_partials` with the writer's quantiles, to which these are added, or
+   * into `nowcast.unkept_partials` without.
+   */
+  copyData(quantiles?: RunningQuantiles): Buffer {
     let lines = '';
-    for (const summaries of this.#byModel.values())
-      for (const summary of summaries) lines += summary.copyLine();
+    for (const [model, summaries] of this.#byModel) {
+      if (quantiles !== undefined) for (const summary of summaries) quantiles.add(model, summary);
+      // Once a minute of the model is enough.
+      let told: number | undefined;
+      for (const summary of summaries) {
+        const { minuteMicros } = summary;
+        if (quantiles === undefined) lines += summary.copyLine();
+        else
+          lines += summary.copyLine(
+            minuteMicros === told ? copyNull : quantiles.copyText(model, minuteMicros),
+          );
+        told = minuteMicros;
+      }
+    }
     return Buffer.from(lines, 'utf8');
   }
 

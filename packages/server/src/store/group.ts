@@ -9,6 +9,7 @@ import {
 import pg from 'pg';
 import type { Loss } from '../health/ledger.ts';
 import type { HistogramEdges } from '../process/histogram.ts';
+import type { RunningQuantiles } from '../process/runningQuantiles.ts';
 import { Summaries } from '../process/summary.ts';
 import type { Write, WriteRequest } from './request.ts';
 
@@ -77,8 +78,13 @@ export class Group {
    *
    * @param token names the transaction in the feed, so that its outcome can be looked up
    * @param announces whether it wakes those who follow the feed
+   * @param quantiles to which its events are added
    */
-  transaction(token: string, announces: boolean): { text: string; copies: Uint8Array[] } {
+  transaction(
+    token: string,
+    announces: boolean,
+    quantiles: RunningQuantiles,
+  ): { text: string; copies: Uint8Array[] } {
     const statements = ['begin'];
     const copies: Uint8Array[] = [];
     const batches = this.requests.filter(({ write }) => write.batch !== undefined);
@@ -104,7 +110,7 @@ export class Group {
     }
     // By COPY too: parsing and planning an INSERT of 34 columns took a third of a small transaction.
     statements.push('copy nowcast.summary_partials from stdin');
-    copies.push(this.#summaries.copyData());
+    copies.push(this.#summaries.copyData(quantiles));
     if (this.#unkept !== undefined) {
       statements.push('copy nowcast.unkept_partials from stdin');
       copies.push(this.#unkept.copyData());

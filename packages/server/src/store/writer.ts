@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import type { HistogramEdges } from '../process/histogram.ts';
+import { RunningQuantiles } from '../process/runningQuantiles.ts';
 import { copyTransaction } from './copyTransaction.ts';
 import { Group } from './group.ts';
 import type { Partitions } from './partitions.ts';
@@ -44,6 +45,8 @@ export interface WriterOptions {
 /** A connection that writes, and the requests it has sent whose outcome is not known. */
 interface Lane {
   readonly connection: WriterConnection;
+  /** Its transactions follow each other. */
+  readonly quantiles: RunningQuantiles;
   undecided: readonly WriteRequest[];
 }
 
@@ -71,7 +74,11 @@ export class Writer {
 
   constructor(options: WriterOptions) {
     this.#options = options;
-    this.#lane = { connection: options.connection, undecided: [] };
+    this.#lane = {
+      connection: options.connection,
+      quantiles: new RunningQuantiles(options.edges),
+      undecided: [],
+    };
     this.#expiry = setInterval(() => this.#expire(), expiryIntervalMs).unref();
   }
 
@@ -145,7 +152,11 @@ export class Writer {
 
   /** Tries each request whose batch id is held open, in turns, until its holder has ended or it has waited too long. */
   async #runHeld(): Promise<void> {
-    const lane: Lane = { connection: this.#options.connection.another(), undecided: [] };
+    const lane: Lane = {
+      connection: this.#options.connection.another(),
+      quantiles: new RunningQuantiles(this.#options.edges),
+      undecided: [],
+    };
     while (this.#held.size > 0) {
       for (const request of this.#held) {
         const alone = new Group(this.#options.edges);
@@ -188,7 +199,7 @@ export class Writer {
       const token = randomUUID();
       const startedAtMs = performance.now();
       const announces = startedAtMs - this.#announcedAtMs >= announceIntervalMs;
-      const { copies, text } = group.transaction(token, announces);
+      const { copies, text } = group.transaction(token, announces, lane.quantiles);
       try {
         lane.undecided = requests;
         await connection.withTimeout(copyTransaction(client, text, copies));
@@ -196,6 +207,7 @@ export class Writer {
         else this.#announcement ??= setTimeout(() => this.#announce(), announceIntervalMs);
         return this.#committed(token, requests, startedAtMs);
       } catch (error) {
+        lane.quantiles.clear();
         const failure = failureOf(error);
         if (failure.kind === 'connection') {
           if (await connection.wasCommitted(token)) {
