@@ -1,10 +1,16 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const source = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
 export default defineConfig({
   resolve: {
     // Tests run on the sources, so that none passes on a stale build.
-    alias: { '@nowcast/protocol': fileURLToPath(new URL('packages/protocol/src/index.ts', import.meta.url)) },
+    alias: [
+      { find: '@nowcast/protocol', replacement: source('packages/protocol/src/index.ts') },
+      { find: /^nowcast-client$/, replacement: source('packages/client/src/node.ts') },
+      { find: /^nowcast-client\/(\w+)$/, replacement: source('packages/client/src/$1.ts') },
+    ],
   },
   test: {
     include: ['packages/*/test/**/*.test.ts', 'examples/*/test/**/*.test.ts'],

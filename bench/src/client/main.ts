@@ -7,7 +7,7 @@ import type { Ports, Temper } from './collector.ts';
 import type { OpenLoad } from './openLoad.ts';
 import type { Figures, Job } from './subject.ts';
 
-const rounds = 5;
+const rounds = 7;
 const bad: readonly Temper[] = ['dead', 'hangs', 'fails', 'dribbles', 'resets'];
 const MiB = 1024 * 1024;
 let failed = 0;
@@ -106,7 +106,7 @@ async function measureHost(): Promise<void> {
   const [port] = (await once(host, 'message')) as [number];
   const p99 = async (url: string | null) => {
     await tell(host, url);
-    const spec: OpenLoad = { port, ratePerSecond: 2_000, warmUpMs: 300, measuredMs: 1_500 };
+    const spec: OpenLoad = { port, ratePerSecond: 2_000, warmUpMs: 200, measuredMs: 1_000 };
     const load = startTask<OpenLoad, LatencySummary>(new URL('./openLoad.js', import.meta.url), spec, {
       limitMs: 30_000,
     });

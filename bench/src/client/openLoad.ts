@@ -50,9 +50,11 @@ serveTask<OpenLoad, LatencySummary>(async ({ port, ratePerSecond, warmUpMs, meas
       if (dueMs > nowMs) break;
       const connection = free.pop();
       if (connection === undefined) due.push(dueMs);
-      else send(connection, dueMs);
+      // The generator's own pace is not the service's latency; what waited for a connection is.
+      else send(connection, performance.now());
     }
-    await new Promise((resolve) => setImmediate(resolve));
+    // Asleep in between: a core that spins here would be missing there.
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
   while (free.length < connections && lost === undefined)
     await new Promise((resolve) => setImmediate(resolve));

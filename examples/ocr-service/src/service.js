@@ -11,17 +11,16 @@ const MAX_IMAGE_BYTES = 10 * 1024 * 1024;
  *
  * @param {{
  *   models: import('./models.js').Models,
- *   telemetry: ReturnType<typeof import('./telemetry.js').telemetryTo>,
+ *   nowcast: import('nowcast-client').Nowcast,
  *   port: number,
  * }} options port 0 for a free one
  * @returns {Promise<{ url: string, close(): Promise<void> }>}
  */
-export async function startService({ models, telemetry, port }) {
+export async function startService({ models, nowcast, port }) {
   /** @param {import('node:http').IncomingMessage} request */
   async function answer(request) {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://service');
-    if (pathname === '/health')
-      return { status: 200, body: { status: 'ok', telemetry_lost: telemetry.lost() } };
+    if (pathname === '/health') return { status: 200, body: { status: 'ok', telemetry: nowcast.stats() } };
     if (pathname !== '/ocr' || request.method !== 'POST') {
       return { status: 404, body: { error: 'POST an image to /ocr' } };
     }
@@ -36,7 +35,7 @@ export async function startService({ models, telemetry, port }) {
     const inferenceTimeMs = performance.now() - started;
 
     // The article's way: one event for each inference, failed ones too. Nothing here waits for it.
-    telemetry.report({
+    nowcast.track({
       model_version: version,
       inference_time_ms: inferenceTimeMs,
       confidence_score: outcome.confidence,

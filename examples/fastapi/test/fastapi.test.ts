@@ -1,0 +1,104 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestServer, type TestServer } from '../../../packages/server/test/support/server.ts';
+
+const article = fileURLToPath(new URL('../../../bench/article/', import.meta.url));
+
+/** `PYTHON` names one that has the packages. */
+const python = process.env.PYTHON ?? 'python3';
+const missing = await promisify(execFile)(python, ['-c', 'import fastapi, asyncpg, uvicorn']).then(
+  () => undefined,
+  ({ stderr, message }: { stderr?: string; message: string }) =>
+    (stderr || message).trim().split('\n').at(-1),
+);
+if (missing !== undefined)
+  console.warn(`the FastAPI service is not run: ${python} lacks its packages (${missing})`);
+
+let nowcast: TestServer;
+beforeAll(async () => {
+  nowcast = await startTestServer();
+});
+afterAll(() => nowcast.close());
+
+async function expectCounted(model: string): Promise<void> {
+  const { body } = await nowcast.get(`/rest/v1/inference_metrics_hourly?model_version=eq.${model}`);
+  expect(body).toMatchObject([{ request_count: 2, error_count: 1, avg_latency_ms: 150 }]);
+}
+
+test.skipIf(missing !== undefined)(
+  'events that the FastAPI service inserts count like posted ones',
+  async () => {
+    const probe = createServer().listen(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const { port } = probe.address() as AddressInfo;
+    probe.close();
+    const service = spawn(
+      python,
+      ['-m', 'uvicorn', 'app:app', '--host', '127.0.0.1', '--port', String(port)],
+      {
+        cwd: article,
+        env: {
+          ...process.env,
+          BENCH_ARTICLE_DATABASE_URL: nowcast.databaseUrl,
+          PYTHONDONTWRITEBYTECODE: '1',
+        },
+        stdio: 'ignore',
+      },
+    );
+    try {
+      const url = `http://127.0.0.1:${port}`;
+      await expect
+        .poll(
+          () =>
+            fetch(`${url}/openapi.json`).then(
+              ({ ok }) => ok,
+              () => false,
+            ),
+          { timeout: 20_000 },
+        )
+        .toBe(true);
+      for (const event of [
+        { model_version: 'fastapi', inference_time_ms: 100, input_size_bytes: 10 },
+        {
+          model_version: 'fastapi',
+          inference_time_ms: 200,
+          input_size_bytes: 10,
+          is_error: true,
+          error_message: 'no',
+        },
+      ]) {
+        const headers = { 'content-type': 'application/json' };
+        const response = await fetch(`${url}/telemetry/inference`, {
+          method: 'POST',
+          headers,
+          body: JSON.stringify(event),
+        });
+        expect(response.status).toBe(200);
+      }
+      await expectCounted('fastapi');
+    } finally {
+      const ended = once(service, 'exit');
+      service.kill('SIGTERM');
+      await ended;
+    }
+  },
+);
+
+// The very statement of the service, so that a break is seen where Python is not.
+test('the statement by which the FastAPI service inserts is taken, and its rows count', async () => {
+  const source = await readFile(`${article}app.py`, 'utf8');
+  const statement = /INSERT = """([^"]+)"""/.exec(source)?.[1];
+  expect(statement).toContain('INSERT INTO inference_logs');
+  const client = new pg.Client({ connectionString: nowcast.databaseUrl });
+  await client.connect();
+  await client.query(statement!, ['by-sql', 100, 0.9, 10, 'dog', false, null, null]);
+  await client.query(statement!, ['by-sql', 200, null, 10, null, true, 'no', '{"why":"test"}']);
+  await client.end();
+  await expectCounted('by-sql');
+});
