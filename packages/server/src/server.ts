@@ -26,6 +26,7 @@ import { loadRoles } from './deliver/rest/roles.ts';
 import { registerRest } from './deliver/rest/routes.ts';
 import { RowMemory } from './deliver/rowMemory.ts';
 import { Canary, defaultCanaryIntervalMs } from './health/canary.ts';
+import { postCanary, registerCanaryDoor } from './health/canaryDoor.ts';
 import { ownProblems, registerHealth } from './health/health.ts';
 import { Ledger, senderName } from './health/ledger.ts';
 import { SelfMetrics } from './health/metrics.ts';
@@ -227,13 +228,13 @@ export async function startServer(
     });
     registerBacktest(app, { pool });
     const canary = new Canary({
-      pool,
       hub,
       log,
-      writer: () => ({ pendingBytes: writer.pendingBytes, commits: metrics.commits }),
+      post: postCanary,
       onArrival: (seconds) => metrics.endToEnd(seconds),
       intervalMs: canaryIntervalMs,
     });
+    registerCanaryDoor(app, { canary, intake, bodies });
     registerHealth(app, {
       pool,
       dataDir: settings.databaseUrl === undefined ? settings.dataDir : undefined,
@@ -276,7 +277,7 @@ export async function startServer(
     await app.listen({ host: settings.host, port: settings.port });
     // Refuse new requests first, then let what was accepted be committed.
     closers.push(async () => app.server.closeIdleConnections());
-    canary.start(ownAddressOf(app).replace('http', 'ws'));
+    canary.start(ownAddressOf(app));
     closers.push(() => canary.stop());
     return { url: addressOf(app, settings), needsKey: !access.open, routes, close };
   } catch (error) {

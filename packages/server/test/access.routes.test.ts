@@ -55,7 +55,7 @@ function probeOf(method: string, url: string): Probe {
   const path = url === '*' ? '/health' : url.replace('*', 'some-name');
   return {
     path,
-    need: need === 'read by its door' ? 'read' : need,
+    need: need === 'read by its door' ? 'read' : need === 'nobody but the server itself' ? 'nobody' : need,
     ...(need === 'ingest' ? { body: url.endsWith('/batch') ? `[${event}]` : event } : {}),
   };
 }

@@ -21,7 +21,7 @@ interface CanaryReport {
   readonly brokenStage: BrokenStage | null;
 }
 
-export type BrokenStage = 'store' | 'feed' | 'realtime';
+export type BrokenStage = 'ingest' | 'store' | 'feed' | 'realtime';
 
 type Row = Readonly<Record<string, unknown>>;
 
@@ -43,7 +43,7 @@ export function readHealth(body: unknown, at: number = Date.now()): Health {
       status: oneOf(canary.status, ['ok', 'failed']) ?? 'starting',
       ageSeconds: number(canary.age_seconds),
       latencyMs: number(canary.latency_ms),
-      brokenStage: oneOf(canary.broken_stage, ['store', 'feed', 'realtime']) ?? null,
+      brokenStage: oneOf(canary.broken_stage, ['ingest', 'store', 'feed', 'realtime']) ?? null,
     },
     at,
   };

@@ -18,6 +18,7 @@ export interface Evidence {
 }
 
 const broken: Record<BrokenStage, string> = {
+  ingest: 'the server does not take events',
   store: 'events are not stored',
   feed: 'what is stored is not noticed',
   realtime: 'subscribers do not get what is stored',
@@ -62,8 +63,7 @@ function judgeAnswer({ status, databaseConnected, message, canary }: Health): Ju
     };
   const sentence = `The monitor works: data is ${latency(canary.latencyMs)} old, measured end to end.`;
   if (status !== 'healthy') return { level: 'warning', sentence, reasons: said };
-  const how =
-    'Every few seconds a test event goes the whole way, from its transaction to a subscribed socket.';
+  const how = 'Every few seconds a test event goes the whole way, from the door to a subscribed socket.';
   return { level: 'good', sentence, reasons: [how, ...said] };
 }
 

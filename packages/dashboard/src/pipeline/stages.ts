@@ -23,17 +23,20 @@ const working: State = { level: 'good', word: 'Working' };
 const broken: State = { level: 'bad', word: 'Broken' };
 const unmeasured: State = { level: 'waiting', word: 'Not measured yet' };
 
+const waitsFor = (stage: string): State => ({ level: 'unknown', word: `Waits for ${stage}` });
+
 export function stagesOf(health: Health): readonly Stage[] {
   const { databaseConnected, canary, lastEventAgeSeconds, pendingBytes, feedLagSeconds, disk } = health;
   const measured = canary.status === 'starting' ? unmeasured : working;
+  const takes = canary.brokenStage !== 'ingest';
   const stores = databaseConnected && canary.brokenStage !== 'store';
-  const stored = stores ? measured : broken;
-  const behindStore = stores ? undefined : ({ level: 'unknown', word: 'Waits for Store' } as const);
+  const behindIngest = takes ? undefined : waitsFor('Ingest');
+  const behindStore = stores ? behindIngest : waitsFor('Store');
   return [
     {
       name: 'Ingest',
       does: 'Takes and checks events. A request is answered once its events are stored.',
-      ...(stores ? working : { level: 'warning', word: 'Waits for Store' }),
+      ...(takes ? (stores ? working : { level: 'warning', word: 'Waits for Store' }) : broken),
       facts: [
         { label: 'Queue', value: 'none, waits in Store' },
         {
@@ -45,7 +48,7 @@ export function stagesOf(health: Health): readonly Stage[] {
     {
       name: 'Store',
       does: 'Commits events to PostgreSQL, in groups.',
-      ...stored,
+      ...(stores ? (behindIngest ?? measured) : broken),
       facts: [
         { label: 'Queue', value: `${bytes(pendingBytes)} not stored yet` },
         ...(disk === undefined

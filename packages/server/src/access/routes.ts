@@ -5,7 +5,13 @@ import type { Access } from './access.ts';
 import { assertLoopback } from './loopback.ts';
 
 /** What a caller must be allowed to do. `read by its door`: the door refuses in its own protocol's words. */
-export type Need = 'public' | 'ingest' | 'read' | 'read by its door' | 'service';
+export type Need =
+  | 'public'
+  | 'ingest'
+  | 'read'
+  | 'read by its door'
+  | 'service'
+  | 'nobody but the server itself';
 
 /**
  * What each route needs. A route that is missing here needs a service key, and a test names it: one cannot be opened
@@ -15,6 +21,8 @@ const needs: Readonly<Record<string, Need>> = {
   '/telemetry/inference': 'ingest',
   '/telemetry/inference/batch': 'ingest',
   '/telemetry/feedback': 'ingest',
+  // The canary's: its door knows the key that this process has made for itself.
+  '/telemetry/canary': 'nobody but the server itself',
   '/v1/traces': 'ingest',
   '/v1/logs': 'ingest',
   '/v1/metrics': 'ingest',

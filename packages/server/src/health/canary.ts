@@ -1,5 +1,4 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type pg from 'pg';
 import type { Logger } from 'pino';
 import { hashKey } from '../access/keys.ts';
 import type { RealtimeHub } from '../deliver/realtime/hub.ts';
@@ -8,15 +7,19 @@ import { CanarySocket } from './canarySocket.ts';
 
 /** A transaction and a frame every five seconds cost nothing that can be measured. */
 export const defaultCanaryIntervalMs = 5_000;
-/** Longer than a run may take: what holds a connection of the pool beyond is ended. */
+/** Longer than the writer lets anybody wait. */
 const answerTimeoutMs = 10_000;
 
 export interface CanaryOptions {
-  readonly pool: pg.Pool;
   readonly hub: Pick<RealtimeHub, 'send'>;
   readonly log: Logger;
-  /** Events that wait for the writer, and how many transactions it has committed. */
-  readonly writer: () => { readonly pendingBytes: number; readonly commits: number };
+  /**
+   * Sends the event of this id to our own server like any client.
+   *
+   * @param url `http://host:port`
+   * @returns resolves when it is committed
+   */
+  readonly post: (url: string, key: string, id: string, timeoutMs: number) => Promise<void>;
   readonly onArrival: (seconds: number) => void;
   /** Time between two runs and, with it, the time that one has. */
   readonly intervalMs: number;
@@ -32,8 +35,9 @@ export interface CanaryReport {
 }
 
 /**
- * Sends a synthetic event the whole way every few seconds: a transaction with a feed row, NOTIFY, the feed, the hub, a
- * real WebSocket. It stands in no table that users see and goes to a topic that nobody can guess.
+ * Sends a synthetic event the whole way every few seconds: an HTTP request to our own door, the writer's transaction with
+ * whatever else it holds, the feed, the hub, a real WebSocket. It leaves a row in the feed and nothing that users see, and
+ * goes to a topic that nobody can guess.
  */
 export class Canary {
   readonly #options: CanaryOptions;
@@ -46,20 +50,21 @@ export class Canary {
   #run: Run | undefined;
   #verdict: Verdict = { status: 'starting', brokenStage: null };
   #arrived: { readonly startedAtMs: number; readonly latencyMs: number } | undefined;
-  #commitsBefore = 0;
-  #writerWaitedBefore = false;
-  #writerStands = false;
-  /** While the database stands still one query waits, not one more each time. */
-  #storing: Promise<void> | undefined;
+  #url = '';
+  /** While the database stands still one request waits, not one more each time. */
+  #posting: Promise<void> | undefined;
+  /** Whose request that is, and whether the door has taken it. */
+  #posted: { readonly id: string; taken: boolean } | undefined;
 
   constructor(options: CanaryOptions) {
     this.#options = options;
   }
 
-  /** @param url `ws://host:port` of our own server */
+  /** @param url `http://host:port` of our own server */
   start(url: string): void {
+    this.#url = url;
     this.#socket = new CanarySocket({
-      url,
+      url: url.replace('http', 'ws'),
       key: this.#key,
       topic: this.#topic,
       // One that was sent before cannot arrive.
@@ -73,16 +78,22 @@ export class Canary {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#socket?.close();
-    await this.#storing;
+    await this.#posting;
   }
 
-  /** Opens the WebSocket of this very process and nothing else. */
+  /** Opens the canary's door and WebSocket of this very process and nothing else. */
   isOwnKey(key: string | undefined): boolean {
     return key !== undefined && hashKey(key) === this.#keyHash;
   }
 
   get sockets(): number {
     return this.#socket?.isOpen === true ? 1 : 0;
+  }
+
+  /** The door has understood it. */
+  taken(id: string): void {
+    if (this.#posted?.id === id) this.#posted.taken = true;
+    this.#reached(id, 'taken');
   }
 
   /** The feed has met a canary's row: ours, or another server's. */
@@ -107,42 +118,32 @@ export class Canary {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#timeIsUp(), this.#options.intervalMs).unref();
     this.#socket?.keep();
-    this.#run = { id: randomUUID(), startedAtMs: performance.now(), progress: 'sent' };
-    this.#storing ??= this.#storeCurrent().finally(() => {
-      this.#storing = undefined;
+    // Behind a request that waits for the writer, this one waits for the writer too.
+    const progress = this.#posting !== undefined && this.#posted?.taken === true ? 'taken' : 'sent';
+    this.#run = { id: randomUUID(), startedAtMs: performance.now(), progress };
+    this.#posting ??= this.#postCurrent().finally(() => {
+      this.#posting = undefined;
     });
   }
 
   #timeIsUp(): void {
-    const { pendingBytes, commits } = this.#options.writer();
-    this.#writerStands = this.#writerWaitedBefore && pendingBytes > 0 && commits === this.#commitsBefore;
-    this.#writerWaitedBefore = pendingBytes > 0;
-    this.#commitsBefore = commits;
-    this.#conclude(judge(this.#run!, this.#writerStands));
+    this.#conclude(judge(this.#run!));
     this.#begin();
   }
 
-  async #storeCurrent(): Promise<void> {
-    let stored: string | undefined;
+  async #postCurrent(): Promise<void> {
+    let posted: string | undefined;
     // Another run may have begun while the database stood still.
-    while (this.#run !== undefined && this.#run.id !== stored && !this.#stopped) {
-      stored = this.#run.id;
-      await this.#store(stored);
+    while (this.#run !== undefined && this.#run.id !== posted && !this.#stopped) {
+      posted = this.#run.id;
+      this.#posted = { id: posted, taken: false };
+      await this.#post(posted);
     }
   }
 
-  async #store(id: string): Promise<void> {
-    const query: pg.QueryConfig & { query_timeout: number } = {
-      name: 'canary',
-      text: `with told as (
-          insert into nowcast.feed (relation, row_count, changes) values ('canary', 1, jsonb_build_object('id', $1::text))
-        )
-        select nowcast.wake()`,
-      values: [id],
-      query_timeout: answerTimeoutMs,
-    };
+  async #post(id: string): Promise<void> {
     try {
-      await this.#options.pool.query(query);
+      await this.#options.post(this.#url, this.#key, id, answerTimeoutMs);
       this.#reached(id, 'stored');
     } catch (error) {
       // The verdict says it, once, when the time is up.
@@ -159,7 +160,7 @@ export class Canary {
     this.#arrived = { startedAtMs, latencyMs };
     this.#options.onArrival(latencyMs / 1000);
     // Good news does not wait until the time is up.
-    if (this.#verdict.status !== 'ok') this.#conclude(judge(this.#run, this.#writerStands));
+    if (this.#verdict.status !== 'ok') this.#conclude(judge(this.#run));
   }
 
   #conclude(verdict: Verdict): void {

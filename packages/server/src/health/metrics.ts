@@ -40,7 +40,6 @@ export class SelfMetrics {
   readonly #requestSeconds: PlainHistogram;
   readonly #commitSeconds: Series;
   readonly #transactionEvents: Series;
-  #commits = 0;
   readonly #endToEndSeconds: Series;
 
   constructor() {
@@ -87,14 +86,9 @@ export class SelfMetrics {
   }
 
   committed(seconds: number, events: number): void {
-    this.#commits += 1;
     this.#events.stored += events;
     this.#commitSeconds.observe(seconds);
     this.#transactionEvents.observe(events);
-  }
-
-  get commits(): number {
-    return this.#commits;
   }
 
   /** @returns counts answers of this route; to be kept, where requests are many */

@@ -206,6 +206,28 @@ export class Intake {
     return { accepted, rejected, warnings: warnings ?? [], outcome };
   }
 
+  /**
+   * Checks a synthetic event like any other and sends it the same way, of which it leaves a row in the feed alone: no
+   * event, no summary, no count.
+   *
+   * @throws as `takeOne`
+   */
+  async takeCanary(input: unknown, id: string): Promise<void> {
+    const { partitions, writer } = this.#options;
+    const validation = validateEvent(input, this.#limits());
+    if (validation.error !== undefined) throw new HttpError(400, 'invalid_event', validation.error.message);
+    const day = dayOf(validation.event.timestampMicros);
+    if (!partitions.has(day)) await partitions.ensure(day);
+    await writer.write({
+      ...noRows,
+      weighed: false,
+      unkept: noEvents,
+      sender: '',
+      losses: none,
+      canary: { id, day },
+    });
+  }
+
   async #write(write: Write): Promise<WriteOutcome> {
     const { ledger, writer } = this.#options;
     const { sender, losses } = write;

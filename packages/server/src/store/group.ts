@@ -11,7 +11,7 @@ import type { Loss } from '../health/ledger.ts';
 import type { HistogramEdges } from '../process/histogram.ts';
 import type { RunningQuantiles } from '../process/runningQuantiles.ts';
 import { Summaries } from '../process/summary.ts';
-import type { Write, WriteRequest } from './request.ts';
+import type { Canary, Write, WriteRequest } from './request.ts';
 
 /** A group is closed to further requests beyond these: a transaction should stay in the tens of milliseconds. */
 const maxGroupRows = 10_000;
@@ -35,6 +35,7 @@ export class Group {
   readonly #copies: DayCopy[] = [];
   readonly #range = new RowRange();
   readonly #counts = new Counts();
+  readonly #canaries: Canary[] = [];
   #events = 0;
   #bytes = 0;
 
@@ -53,8 +54,14 @@ export class Group {
   }
 
   add(request: WriteRequest): void {
-    const { copyData, rows, sender, losses, unkept, weighed } = request.write;
+    const { copyData, rows, sender, losses, unkept, weighed, canary } = request.write;
     this.requests.push(request);
+    if (canary !== undefined) {
+      this.#canaries.push(canary);
+      // Copying nothing meets a partition that is locked or gone all the same.
+      this.#addCopyData(canary.day, weighed, noData);
+      return;
+    }
     this.#counts.add(sender, rows.length, losses);
     this.#events += rows.length + unkept.length;
     this.#bytes += copyData.length;
@@ -93,14 +100,14 @@ export class Group {
       for (const { write } of batches) statements.push(batchStatement(write));
       statements.push(`set local lock_timeout = '${lockTimeoutMs}ms'`);
     }
-    statements.push(
-      feedStatement(
-        token,
-        this.#copies.length === 1 ? this.#copies[0]!.day : undefined,
-        this.#range,
-        this.#counts,
-      ),
-    );
+    if (this.#events > 0) {
+      const day = this.#copies.length === 1 ? this.#copies[0]!.day : undefined;
+      statements.push(feedStatement(token, day, this.#range, this.#counts));
+    }
+    for (const [index, { id }] of this.#canaries.entries()) {
+      // One row of the transaction carries its token.
+      statements.push(canaryStatement(this.#events === 0 && index === 0 ? token : undefined, id));
+    }
     for (const { day, weighed, data } of this.#copies) {
       // COPY names the partition: the parent with its transition-table triggers would lose multi-insert.
       statements.push(
@@ -234,6 +241,14 @@ function feedStatement(token: string, day: string | undefined, range: RowRange, 
     range.minMicros,
   )}','${sqlTimestamp(range.maxMicros)}',${range.count === 0 ? 'null,null' : `${range.minId},${range.maxId}`},${counts.sqlArrays()})`;
 }
+
+function canaryStatement(token: string | undefined, id: string): string {
+  return `insert into nowcast.feed (relation, token, row_count, changes) values ('canary', ${
+    token === undefined ? 'null' : `'${token}'`
+  }, 1, jsonb_build_object('id', ${pg.escapeLiteral(id)}))`;
+}
+
+const noData = new Uint8Array();
 
 function batchStatement({ answer, batch }: Write): string {
   return `insert into nowcast.batches (sender, batch_id, answer) values (${pg.escapeLiteral(

@@ -36,6 +36,14 @@ export interface Write {
   readonly sender: string;
   /** Counted in the same transaction: what was rejected of the batch, what its sender dropped before. */
   readonly losses: readonly Loss[];
+  /** A synthetic event in place of all of that: it goes with the others and leaves a row in the feed alone. */
+  readonly canary?: Canary;
+}
+
+export interface Canary {
+  readonly id: string;
+  /** Whose partition it would stand in, as `YYYYMMDD`. */
+  readonly day: string;
 }
 
 /** A write that waits for its outcome. */

@@ -361,11 +361,13 @@ export class Writer {
   }
 
   #committed(token: string, requests: readonly WriteRequest[], startedAtMs: number): void {
-    this.#options.onCommitted(
-      token,
-      requests.flatMap(({ write }) => write.rows),
-      (performance.now() - startedAtMs) / 1000,
-    );
+    if (requests.some(({ write }) => write.canary === undefined)) {
+      this.#options.onCommitted(
+        token,
+        requests.flatMap(({ write }) => write.rows),
+        (performance.now() - startedAtMs) / 1000,
+      );
+    }
     // Before the next transaction leaves: sending that first measured a tenth slower, as its group was smaller.
     for (const request of requests) this.#answer(request, committed);
   }
