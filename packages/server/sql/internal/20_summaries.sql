@@ -274,7 +274,9 @@ begin
         returning *
       ),
       -- The partials are taken apart once; what follows works on their sum.
-      added as materialized (%1$s),
+      gathered as materialized (%1$s),
+      %3$s,
+      added as (select * from capped),
       merged as (insert into nowcast.summary_merges select * from added),
       %2$s
       select count(*) into taken_count from taken;
@@ -282,7 +284,7 @@ begin
     end
     $body$
   $function$, nowcast.merge_query('taken', 'minute', 'model_version', 'feature', 'variant'),
-    replace(model_tiers, '<tiers>', '(60)'));
+    replace(model_tiers, '<tiers>', '(60)'), nowcast.admission_query('gathered', s_content));
 
   -- Gathers, and adds what was gathered to the minutes by key and to the models' longer buckets.
   execute format($function$
@@ -331,16 +333,18 @@ begin
   execute format($function$
     create or replace function nowcast.recomputed_summaries(since timestamptz, until timestamptz)
       returns setof nowcast.minute_summaries language sql stable set enable_sort = off as $body$
-      with parts as materialized (
+      with uncapped as materialized (
         select %1$s from nowcast.summaries_of_rows(since, until)
         union all
         select %1$s from nowcast.unkept_minutes where minute >= since and minute < until
         union all
         select %1$s from nowcast.unkept_partials where minute >= since and minute < until
-      )
+      ),
+      parts as materialized (%3$s)
       select %1$s from (%2$s) merged
     $body$
-  $function$, 'minute, model_version, feature, variant, ' || content, nowcast.merge_query('parts', 'minute', 'model_version', 'feature', 'variant'));
+  $function$, 'minute, model_version, feature, variant, ' || content, nowcast.merge_query('parts', 'minute', 'model_version', 'feature', 'variant'),
+    nowcast.capped_query('uncapped', s_content));
 
   -- Sums one minute anew from its rows and from what was not kept, under the compactor's lock. One statement, hence one
   -- snapshot: the partials that it removes belong to the very rows that it counts.
@@ -505,7 +509,7 @@ begin
       with held as materialized (
         select s.* from nowcast.minute_summaries s where s.minute >= since
         union all
-        select p.* from nowcast.open_summaries p where p.minute >= since
+        select p.* from (%5$s) p where p.minute >= since
       ),
       held_minutes as (%1$s),
       compacted as materialized (
@@ -532,7 +536,8 @@ begin
         from compacted_buckets where minute >= since) r using (tier_seconds, minute, model_version)
     $body$
   $function$, nowcast.merge_query('held', 'minute', 'model_version', 'feature', 'variant'), s_content,
-    nowcast.merge_query('compacted', 'tier_seconds', 'minute', 'model_version'), content);
+    nowcast.merge_query('compacted', 'tier_seconds', 'minute', 'model_version'), content,
+    nowcast.capped_query('nowcast.open_summaries', s_content));
 end
 $build$;
 

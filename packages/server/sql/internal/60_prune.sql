@@ -6,6 +6,7 @@ create or replace function nowcast.prune() returns void
   delete from nowcast.feed where created_at < now() - interval '1 hour'
     or relation = 'metrics_pulse' and created_at < now() - interval '1 minute';
   delete from nowcast.batches where received_at < now() - interval '24 hours';
+  delete from nowcast.key_overflows where minute < now() - interval '90 days';
   delete from nowcast.loss_minutes where minute < now() - interval '35 days';
   delete from nowcast.detector_states where updated_at < now() - interval '30 days';
   delete from nowcast.alert_outbox where created_at < now() - interval '7 days';

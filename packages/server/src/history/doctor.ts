@@ -152,6 +152,16 @@ async function savings(pool: pg.Pool, hotDays: number): Promise<{ what: string; 
 
 async function notes(pool: pg.Pool): Promise<string[]> {
   const found: string[] = [];
+  const [over] = await rowsOf<{ minutes: string; events: string | null }>(
+    pool,
+    `select count(*) as minutes, sum(events) as events from nowcast.key_overflows
+     where minute > now() - interval '24 hours'`,
+  );
+  if (over!.events !== null) {
+    found.push(
+      `In ${over!.minutes} minutes of the last 24 hours there were more models, features and variants than are kept apart: ${over!.events} events stand under __other__. Does somebody send an id as a feature?`,
+    );
+  }
   const triggers = await rowsOf<{ name: string; per_row: boolean }>(
     pool,
     `select t.tgname as name, t.tgtype & 1 = 1 as per_row

@@ -123,6 +123,8 @@ class OptionalSum {
 export class Summaries {
   /** By model; a transaction holds few minutes, features and variants of each. No key text is put together. */
   readonly #byModel = new Map<string, Summary[]>();
+  /** Of models with many keys. */
+  readonly #byKey = new Map<readonly Summary[], Map<string, Summary>>();
   readonly #edges: HistogramEdges;
 
   constructor(edges: HistogramEdges) {
@@ -165,6 +167,7 @@ export class Summaries {
     }
     const feature = event.feature ?? '';
     const variant = event.variant ?? '';
+    if (ofModel.length > maxSearched) return this.#find(ofModel, minute, feature, variant, event);
     // Backwards: events come in the order of time, so the newest minute is the likeliest.
     for (let index = ofModel.length - 1; index >= 0; index -= 1) {
       const summary = ofModel[index]!;
@@ -175,7 +178,29 @@ export class Summaries {
     ofModel.push(summary);
     return summary;
   }
+
+  /** Among many: somebody sends an id of each request as its feature. */
+  #find(ofModel: Summary[], minute: number, feature: string, variant: string, event: ValidEvent): Summary {
+    let byKey = this.#byKey.get(ofModel);
+    if (byKey === undefined) {
+      byKey = new Map(ofModel.map((each) => [keyOf(each.minuteMicros, each.feature, each.variant), each]));
+      this.#byKey.set(ofModel, byKey);
+    }
+    const key = keyOf(minute, feature, variant);
+    let summary = byKey.get(key);
+    if (summary === undefined) {
+      summary = new Summary(minute, event);
+      ofModel.push(summary);
+      byKey.set(key, summary);
+    }
+    return summary;
+  }
 }
+
+/** Neither text can hold a NUL. */
+const keyOf = (minute: number, feature: string, variant: string) => `${minute}\0${feature}\0${variant}`;
+/** Comparing so few is quicker than putting a key together. */
+const maxSearched = 32;
 
 /** PostgreSQL refuses what is too small for a double where it multiplies or divides: see nowcast.settled. */
 function settled(value: number): number {
