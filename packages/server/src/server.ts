@@ -13,7 +13,12 @@ import { type KeyScope, keyOf } from './access/keys.ts';
 import { requestIdOf } from './access/requestId.ts';
 import { type GuardedRoute, guardRoutes } from './access/routes.ts';
 import { registerBacktest } from './alert/backtest/route.ts';
+import { environmentChannels } from './alert/channels/environment.ts';
+import type { ServiceUrls } from './alert/channels/make.ts';
+import { AlertDelivery } from './alert/delivery.ts';
 import { defaultLookIntervalMs, Engine } from './alert/engine.ts';
+import type { WorkerTimings } from './alert/outbox/worker.ts';
+import { registerChannels } from './alert/routes.ts';
 import { loadConfig } from './config/config.ts';
 import { applyRules } from './config/rules.ts';
 import { loadCatalog } from './deliver/catalog.ts';
@@ -67,6 +72,8 @@ export interface ServerTimings {
   readonly http?: HttpTimings;
   readonly canaryIntervalMs?: number;
   readonly lookIntervalMs?: number;
+  readonly delivery?: WorkerTimings;
+  readonly services?: ServiceUrls;
 }
 
 /**
@@ -80,6 +87,8 @@ export async function startServer(
     http = httpTimings,
     canaryIntervalMs = defaultCanaryIntervalMs,
     lookIntervalMs = defaultLookIntervalMs,
+    delivery: deliveryTimings,
+    services,
   }: ServerTimings = {},
 ): Promise<RunningServer> {
   const log = makeLog(settings.logLevel);
@@ -136,6 +145,16 @@ export async function startServer(
     closers.push(() => pulse.stop());
     const compactor = new Compactor(pool, log);
     closers.push(() => compactor.stop());
+    // Made before the feed, which wakes it; it begins when the page has an address.
+    const delivery = new AlertDelivery({
+      pool,
+      log,
+      channels: environmentChannels(settings),
+      allow: settings.webhookAllow,
+      publicUrl: () => settings.publicUrl ?? addressOf(app, settings),
+      services,
+      timings: deliveryTimings,
+    });
     const feed = new Feed({
       url,
       pool,
@@ -148,6 +167,7 @@ export async function startServer(
         compactor.wake();
       },
       onKeysChanged: () => access.reload(),
+      onNews: () => delivery.wake(),
       onCanary: (id) => canary.followed(id),
     });
     closers.push(() => feed.stop());
@@ -241,8 +261,11 @@ export async function startServer(
       pendingBytes: () => writer.pendingBytes,
       feedLagSeconds: () => feed.lagSeconds,
       canary: () => canary.report(),
+      channels: () => delivery.summary(),
     });
+    registerChannels(app, delivery);
     metrics.watch({
+      deliveries: () => delivery.counts(),
       hub,
       bodyBytes: () => bodies.bytes,
       ownSockets: () => canary.sockets,
@@ -277,6 +300,8 @@ export async function startServer(
     await app.listen({ host: settings.host, port: settings.port });
     // Refuse new requests first, then let what was accepted be committed.
     closers.push(async () => app.server.closeIdleConnections());
+    closers.push(() => delivery.stop());
+    delivery.start();
     canary.start(ownAddressOf(app));
     closers.push(() => canary.stop());
     return { url: addressOf(app, settings), needsKey: !access.open, routes, close };

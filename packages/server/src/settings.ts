@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import path from 'node:path';
 import { closest, distance } from 'fastest-levenshtein';
 import { StartupError } from './startupError.ts';
@@ -14,6 +15,19 @@ export type Settings = {
   configFile: string | undefined;
   redisUrl: string | undefined;
   slackWebhookUrl: string | undefined;
+  slackToken: string | undefined;
+  slackChannel: string | undefined;
+  webhookUrl: string | undefined;
+  webhookSecret: string | undefined;
+  smtpUrl: string | undefined;
+  emailTo: string[] | undefined;
+  emailFrom: string | undefined;
+  pagerdutyKey: string | undefined;
+  discordWebhookUrl: string | undefined;
+  teamsWebhookUrl: string | undefined;
+  /** Where people open the page, without a slash at its end; the server's own address where it is not set. */
+  publicUrl: string | undefined;
+  digest: Digest;
   /** IANA name: where a day of the history begins. */
   timezone: string;
   hotDays: number;
@@ -47,6 +61,9 @@ export type Settings = {
   rateLimit: number | undefined;
   logLevel: LogLevel;
 };
+
+type Digest = (typeof DIGESTS)[number];
+const DIGESTS = ['off', 'daily', 'weekly'] as const;
 
 type LogLevel = (typeof LOG_LEVELS)[number];
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -206,10 +223,54 @@ export const settingsTable: SettingsTable = {
     ...url('redis:', 'rediss:'),
     secret: true,
   },
-  slackWebhookUrl: {
-    ...reserved('SLACK_WEBHOOK_URL', 'where alerts are posted'),
-    ...url('https:', 'http:'),
+  publicUrl: {
+    ...listed('NOWCAST_PUBLIC_URL', 'where people open the page: links in alerts go there', 'own address'),
+    rule: 'a URL that begins with http:// or https://',
+    parse: (text) => url('http:', 'https:').parse(text)?.replace(/\/+$/, ''),
+    fallback: undefined,
+  },
+  slackWebhookUrl: secretUrl('SLACK_WEBHOOK_URL', 'Slack incoming webhook that alerts are posted to'),
+  slackToken: key('NOWCAST_SLACK_TOKEN', 'Slack bot token (xoxb-…): alerts in threads, updated in place'),
+  slackChannel: {
+    ...listed('NOWCAST_SLACK_CHANNEL', 'id of the Slack channel that the bot writes to', 'not set'),
+    rule: 'the id of a channel such as C0123456789',
+    parse: (text) => (/^[\w#-]{2,80}$/.test(text) ? text : undefined),
+    fallback: undefined,
+  },
+  webhookUrl: secretUrl('NOWCAST_WEBHOOK_URL', 'any URL that alerts are posted to as JSON'),
+  webhookSecret: key('NOWCAST_WEBHOOK_SECRET', 'what those posts are signed with'),
+  smtpUrl: {
+    ...listed('NOWCAST_SMTP_URL', 'mail server for alerts, like smtp://user:password@host:587', 'not set'),
+    ...url('smtp:', 'smtps:'),
     secret: true,
+  },
+  emailTo: {
+    ...listed('NOWCAST_EMAIL_TO', 'who gets alerts by e-mail, separated by commas', 'not set'),
+    rule: 'e-mail addresses, separated by commas',
+    parse: (text) => (list(text).every(isEmailAddress) ? list(text) : undefined),
+    fallback: undefined,
+  },
+  emailFrom: {
+    ...listed('NOWCAST_EMAIL_FROM', 'sender of those e-mails', 'the first receiver'),
+    rule: 'an e-mail address',
+    parse: (text) => (isEmailAddress(text) ? text : undefined),
+    fallback: undefined,
+  },
+  pagerdutyKey: key('NOWCAST_PAGERDUTY_KEY', 'integration key of a PagerDuty service (Events API v2)'),
+  discordWebhookUrl: secretUrl('NOWCAST_DISCORD_WEBHOOK_URL', 'Discord webhook that alerts are posted to'),
+  teamsWebhookUrl: secretUrl(
+    'NOWCAST_TEAMS_WEBHOOK_URL',
+    'Microsoft Teams workflow that alerts are posted to',
+  ),
+  digest: {
+    ...listed(
+      'NOWCAST_DIGEST',
+      'how often the channels get a summary of what fired: off, daily, weekly',
+      'off',
+    ),
+    rule: 'off, daily or weekly',
+    parse: (text) => DIGESTS.find((digest) => digest === text),
+    fallback: 'off',
   },
   timezone: {
     ...listed('NOWCAST_TIMEZONE', 'time zone in which a day of the history begins', 'UTC'),
@@ -231,9 +292,13 @@ export const settingsTable: SettingsTable = {
     fallback: undefined,
   },
   webhookAllow: {
-    ...reserved('NOWCAST_WEBHOOK_ALLOW', 'private hosts or CIDRs that webhooks may reach'),
+    ...listed(
+      'NOWCAST_WEBHOOK_ALLOW',
+      'hosts or CIDRs that alerts may be sent to although they are private or without TLS',
+      'none',
+    ),
     rule: 'hosts or CIDRs, separated by commas',
-    parse: list,
+    parse: (text) => (list(text).every(isHostOrRange) ? list(text) : undefined),
     fallback: [],
   },
   sampleRate: {
@@ -334,6 +399,10 @@ function key(name: string, description: string): Setting<string | undefined> {
   };
 }
 
+function secretUrl(name: string, description: string): Setting<string | undefined> {
+  return { ...listed(name, description, 'not set'), ...url('https:', 'http:'), secret: true };
+}
+
 function wholeNumber(low: number, high: number) {
   return {
     rule: `a whole number from ${low} to ${high}`,
@@ -378,6 +447,18 @@ function list(text: string): string[] {
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
+}
+
+function isEmailAddress(text: string): boolean {
+  return /^[^\s@]+@[^\s@]+$/.test(text);
+}
+
+function isHostOrRange(text: string): boolean {
+  const [host = '', bits, ...more] = text.split('/');
+  if (more.length > 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits))) return false;
+  const family = isIP(host.replace(/^\[(.*)\]$/, '$1'));
+  if (bits !== undefined) return family !== 0 && Number(bits) <= (family === 4 ? 32 : 128);
+  return family !== 0 || /^[\w.-]+$/.test(host);
 }
 
 function isOrigin(text: string): boolean {

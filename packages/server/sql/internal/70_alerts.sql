@@ -5,12 +5,15 @@
 create or replace function nowcast.incident_lock() returns bigint
   language sql immutable parallel safe as $$ select 7021850139404::bigint $$;
 
--- Whether a silence's matchers name this alert: each label equal; "rule" is the rule; none name everything.
+-- Whether matchers name this alert: each label equal to the value, or to one of a list; "rule" is the rule; none name
+-- everything.
 create or replace function nowcast.matches_alert(matchers jsonb, rule text, labels jsonb) returns boolean
   language sql immutable set search_path = pg_catalog, pg_temp as $$
   select not exists (
-    select from jsonb_each_text(matchers) m
-    where m.value is distinct from case when m.key = 'rule' then rule else labels ->> m.key end
+    select from jsonb_each(matchers) m
+    cross join lateral (select case when m.key = 'rule' then rule else labels ->> m.key end as value) actual
+    where case when jsonb_typeof(m.value) = 'array' then not coalesce(m.value ? actual.value, false)
+      else m.value #>> '{}' is distinct from actual.value end
   )
 $$;
 

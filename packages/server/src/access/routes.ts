@@ -29,6 +29,8 @@ const needs: Readonly<Record<string, Need>> = {
   '/rest/v1': 'read by its door',
   '/rest/v1/': 'read by its door',
   '/rest/v1/*': 'read by its door',
+  '/alerts/channels': 'service',
+  '/alerts/channels/test': 'service',
   // Tells clients that there are no accounts.
   '/auth/v1/*': 'public',
   '/alerts/backtest': 'service',

@@ -37,6 +37,8 @@ export interface FeedOptions {
   readonly onEvents: (since: Date, until: Date) => void;
   /** Called when keys have changed, or may have while nobody was listening. Its own connection would be one more. */
   readonly onKeysChanged: () => void;
+  /** Called when there is news of alerts, or may have been while nobody was listening. */
+  readonly onNews: () => void;
   /** Called for each synthetic event, also of other servers, with its id. */
   readonly onCanary: (id: unknown) => void;
 }
@@ -175,6 +177,7 @@ export class Feed {
     });
     client.on('notification', ({ channel }) => {
       if (channel === 'nowcast_keys') this.#options.onKeysChanged();
+      else if (channel === 'nowcast_outbox') this.#options.onNews();
       else this.wake();
     });
     client.on('error', (error) => this.#options.log.warn({ err: error }, 'the feed lost its connection'));
@@ -189,7 +192,7 @@ export class Feed {
     try {
       await client.connect();
       await client.query(
-        `set timezone = 'UTC'; set statement_timeout = '10s'; listen nowcast_feed; listen nowcast_keys`,
+        `set timezone = 'UTC'; set statement_timeout = '10s'; listen nowcast_feed; listen nowcast_keys; listen nowcast_outbox`,
       );
     } catch (error) {
       destroy(client);
@@ -199,6 +202,7 @@ export class Feed {
     }
     this.#client = client;
     this.#options.onKeysChanged();
+    this.#options.onNews();
   }
 
   #reconnect(): void {

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
+import type { ChannelSummary } from '../alert/delivery.ts';
 import type { CanaryReport } from './canary.ts';
 
 /** The article's bound: no event for five minutes is worth a word. */
@@ -23,6 +24,8 @@ interface Health {
   /** Where the embedded PostgreSQL keeps its data; null for a given one, whose disk is elsewhere. */
   readonly disk: DiskSpace | null;
   readonly canary: CanaryReport;
+  /** Whether alerts reach people; null while the database does not answer. Not a reason to be unhealthy. */
+  readonly alert_channels: ChannelSummary | null;
 }
 
 interface DiskSpace {
@@ -37,12 +40,20 @@ export interface HealthDependencies {
   readonly pendingBytes: () => number;
   readonly feedLagSeconds: () => number;
   readonly canary: () => CanaryReport;
+  readonly channels: () => Promise<ChannelSummary>;
 }
 
 /** `GET /health`, `GET /ready`: cheap and without a key. */
 export function registerHealth(app: FastifyInstance, dependencies: HealthDependencies): void {
   let cached: { readonly at: number; readonly health: Promise<Health> } | undefined;
   // One at a time: while the database stands still, each further one would hold a connection of the pool.
+  let counting: Promise<ChannelSummary> | undefined;
+  const channels = () => {
+    counting ??= dependencies.channels().finally(() => {
+      counting = undefined;
+    });
+    return counting;
+  };
   let asking: Promise<number | null> | undefined;
   const ageSeconds = () => {
     asking ??= lastEventAgeSeconds(dependencies.pool).finally(() => {
@@ -52,7 +63,7 @@ export function registerHealth(app: FastifyInstance, dependencies: HealthDepende
   };
   const current = () => {
     if (cached === undefined || performance.now() - cached.at > cacheMs) {
-      cached = { at: performance.now(), health: examine(dependencies, ageSeconds) };
+      cached = { at: performance.now(), health: examine({ ...dependencies, channels }, ageSeconds) };
     }
     return cached.health;
   };
@@ -81,8 +92,9 @@ async function examine(
     canary: canary(),
   };
   let age: number | null;
+  let channels: ChannelSummary;
   try {
-    age = await withinTime(ageSeconds());
+    [age, channels] = await withinTime(Promise.all([ageSeconds(), dependencies.channels()]));
   } catch (error) {
     return {
       status: 'unhealthy',
@@ -90,6 +102,7 @@ async function examine(
       last_event_age_seconds: null,
       message: `the database does not answer: ${(error as Error).message}`,
       ...own,
+      alert_channels: null,
     };
   }
   const problems = problemsOf(age, own.disk, own.canary);
@@ -100,6 +113,7 @@ async function examine(
     last_event_age_seconds: age,
     ...(message === '' ? {} : { message }),
     ...own,
+    alert_channels: channels,
   };
 }
 

@@ -16,6 +16,11 @@ export interface WatchedParts {
   readonly pendingBytes: () => number;
   readonly bodyBytes: () => number;
   readonly feedLagSeconds: () => number;
+  readonly deliveries: () => readonly {
+    readonly kind: string;
+    readonly result: string;
+    readonly messages: number;
+  }[];
   readonly hub: Pick<RealtimeHub, 'stats' | 'subscriberCount'>;
   /** Sockets of the canary, each with one channel: nobody watches by them. */
   readonly ownSockets: () => number;
@@ -120,13 +125,19 @@ export class SelfMetrics {
     });
   }
 
-  watch({ pendingBytes, bodyBytes, feedLagSeconds, hub, ownSockets }: WatchedParts): void {
+  watch({ pendingBytes, bodyBytes, feedLagSeconds, deliveries, hub, ownSockets }: WatchedParts): void {
     this.#gauge('nowcast_pending_bytes', 'Events waiting for the database or in flight.', pendingBytes);
     this.#gauge('nowcast_body_bytes', 'Requests being received, decompressed or read.', bodyBytes);
     this.#gauge(
       'nowcast_feed_lag_seconds',
       'How long a commit has been waiting to be delivered.',
       feedLagSeconds,
+    );
+    this.#counter(
+      'nowcast_alert_messages_total',
+      'Messages to channels by kind of channel: sent, failed (an attempt that is repeated), refused (for good).',
+      ['kind', 'result'],
+      () => deliveries().map(({ kind, result, messages }) => ({ labels: { kind, result }, value: messages })),
     );
     this.#gauge('nowcast_realtime_sockets', 'Open WebSockets.', () => hub.stats().sockets - ownSockets());
     this.#gauge('nowcast_realtime_channels', 'Joined channels.', () => hub.stats().channels - ownSockets());

@@ -1,0 +1,104 @@
+/** From an alert in the database to a message at a channel: the whole server, real HTTP. */
+import pg from 'pg';
+import { afterEach, describe, expect, test } from 'vitest';
+import { type Receiver, startReceiver } from './support/receivers.ts';
+import { startTestServer, type TestServer } from './support/server.ts';
+
+const open: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0).reverse()) await one.close();
+});
+
+async function start(
+  environment: Record<string, string>,
+): Promise<{ server: TestServer; query: (text: string, values?: unknown[]) => Promise<pg.QueryResult> }> {
+  const server = await startTestServer({ NOWCAST_WEBHOOK_ALLOW: '127.0.0.1', ...environment });
+  const pool = new pg.Pool({ connectionString: server.databaseUrl, max: 2 });
+  open.push(server, { close: () => pool.end() });
+  return { server, query: (text, values) => pool.query(text, values) };
+}
+
+async function receiver(...answer: Parameters<typeof startReceiver>): Promise<Receiver> {
+  const made = await startReceiver(...answer);
+  open.push(made);
+  return made;
+}
+
+const raise = (message: string, more: { severity?: string; explanation?: unknown } = {}) => ({
+  text: `insert into system_alerts (severity, alert_type, message, rule, labels, explanation)
+    values ($1, 'error_rate', $2, 'error_failure', '{"model_version": "v2"}', $3) returning id`,
+  values: [
+    more.severity ?? 'critical',
+    message,
+    JSON.stringify(more.explanation ?? { sentence: 'Errors rose.' }),
+  ],
+});
+
+describe('an alert', () => {
+  test('is one firing and one resolved message at a Slack webhook, and a line of its timeline each', async () => {
+    const slack = await receiver();
+    const { server, query } = await start({ SLACK_WEBHOOK_URL: `${slack.url}/services/T/B/x` });
+    const { text, values } = raise('30 % of requests of <v2> fail & more');
+    await query(text, values);
+    await slack.until(({ length }) => length === 1);
+    const [firing] = slack.received;
+    expect(firing).toMatchObject({ method: 'POST', path: '/services/T/B/x' });
+    expect(firing!.body.text).toBe('🔴 Critical: 30 % of requests of &lt;v2&gt; fail &amp; more');
+    expect(JSON.stringify(firing!.body.blocks)).toContain('Errors rose.');
+    await query(`update system_alerts set status = 'resolved'`);
+    await slack.until(({ length }) => length === 2);
+    expect(slack.received[1]!.body.text).toMatch(/^🟢 Resolved after \d+ s: 30 %/);
+
+    const { body } = await server.get('/alerts/channels');
+    expect(body).toMatchObject([
+      {
+        name: 'slack',
+        kind: 'slack',
+        source: 'environment',
+        state: 'working',
+        waiting: 0,
+        sent: 2,
+        failed: 0,
+      },
+    ]);
+    expect(JSON.stringify(body)).not.toContain('services');
+    expect((await server.get('/health')).body.alert_channels).toEqual({
+      working: 1,
+      failing: 0,
+      untried: 0,
+      waiting: 0,
+    });
+    const { rows } = await query(
+      `select text, channel from incident_timeline where kind = 'sent' order by at`,
+    );
+    expect(rows).toEqual([
+      { text: 'Told that it fires', channel: 'slack' },
+      { text: 'Told that it is over', channel: 'slack' },
+    ]);
+  });
+
+  test('reaches a channel of the table that takes it, by severity and labels', async () => {
+    const [all, critical, other] = [await receiver(), await receiver(), await receiver()];
+    const { query } = await start({});
+    await query(
+      `insert into alert_channels (name, kind, min_severity, matchers, secrets) values
+        ('all', 'webhook', 'warning', '{}', $1),
+        ('critical', 'webhook', 'critical', '{"model_version": ["v1", "v2"]}', $2),
+        ('other', 'webhook', 'warning', '{"model_version": "v3"}', $3)`,
+      [{ url: all.url }, { url: critical.url }, { url: other.url }],
+    );
+    const warning = raise('slow', { severity: 'warning' });
+    await query(warning.text.replace('error_failure', 'latency'), warning.values);
+    await all.until(({ length }) => length === 1);
+    expect(critical.received).toEqual([]);
+    const grave = raise('failing');
+    await query(grave.text, grave.values);
+    await critical.until(({ length }) => length === 1);
+    await all.until(({ length }) => length === 2);
+    expect(all.received.map(({ body }) => body.type)).toEqual(['firing', 'escalated']);
+    expect(critical.received.map(({ body }) => [body.type, body.incident.alert_count])).toEqual([
+      ['firing', 2],
+    ]);
+    expect(other.received).toEqual([]);
+  });
+});
