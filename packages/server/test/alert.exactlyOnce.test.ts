@@ -205,7 +205,10 @@ async function run(seed: number, losesAnswers: boolean): Promise<readonly Told[]
 /** The steps that each channel's people saw: what has the same id is one message to them. */
 function seenBy(told: readonly Told[]): Record<string, string> {
   const seen: Record<string, Map<string, string>> = {};
-  for (const { channel, id, step } of told) (seen[channel] ??= new Map()).set(id, step);
+  for (const { channel, id, step } of told) {
+    seen[channel] ??= new Map();
+    seen[channel].set(id, step);
+  }
   return Object.fromEntries(
     Object.entries(seen).map(([channel, steps]) => [channel, [...steps.values()].join(' ')]),
   );

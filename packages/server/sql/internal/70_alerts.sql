@@ -39,22 +39,19 @@ begin
 end
 $$;
 
--- What the incident's open alerts add up to; its words are those of its gravest, oldest alert.
-create or replace function nowcast.summarise_incident(incident bigint) returns void
-  language sql set search_path = pg_catalog, pg_temp as $$
-  update nowcast.incidents i
-  set severity = case when s.critical then 'critical' else i.severity end,
-    title = case when s.alerts > 1 then format('%s (and %s more)', s.message, s.alerts - 1) else s.message end,
-    summary = i.summary || jsonb_build_object('models', s.models, 'rules', s.rules, 'alerts', s.alerts)
-  from (
-    select count(*)::integer as alerts, bool_or(a.severity = 'critical') as critical,
-      coalesce(jsonb_agg(distinct a.labels ->> 'model_version') filter (where a.labels ? 'model_version'), '[]') as models,
-      coalesce(jsonb_agg(distinct coalesce(a.rule, a.alert_type)), '[]') as rules,
-      (array_agg(a.message order by a.severity, a.id))[1] as message -- 'critical' sorts before 'warning'
-    from public.system_alerts a where a.incident_id = incident
-  ) s
-  where i.id = incident and s.alerts > 0
+-- Adds to a list of names, up to a hundred: an incident of ten thousand alerts is told by its first ones.
+create or replace function nowcast.with_names(names jsonb, added text[]) returns jsonb
+  language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_agg(n.name order by n.place), '[]') from (
+    select e.name, min(e.place) as place from (
+      select name, place - 1000000000 as place from jsonb_array_elements_text(coalesce(names, '[]')) with ordinality n (name, place)
+      union all
+      select name, place from unnest(added) with ordinality a (name, place)
+    ) e where e.name is not null group by e.name order by 2 limit 100
+  ) n
 $$;
+
+drop function if exists nowcast.summarise_incident(bigint);
 
 -- Gives a new alert its incident: the open one that shares its model, or that something joined in the last two minutes,
 -- within a quarter of an hour of its beginning; else a new one. The row itself is not there yet, so what is said of the
@@ -91,29 +88,64 @@ begin
   )
   order by (i.summary -> 'models' ? (new.labels ->> 'model_version')) desc nulls last, i.id desc limit 1;
   if found is null then
-    insert into nowcast.incidents (severity, title) values (new.severity, new.message) returning id into found;
+    -- What the next row of the same statement looks for.
+    insert into nowcast.incidents (severity, title, summary)
+    values (new.severity, new.message, jsonb_build_object('last_joined_at', now(),
+      'models', nowcast.with_names(null, array[new.labels ->> 'model_version'])))
+    returning id into found;
   end if;
   new.incident_id := found;
   return new;
 end
 $$;
 
--- News of a beginning: the incident's first alert, or one that makes it graver, is 'firing'; the others 'update' it.
+-- News of beginnings: the incident's first alert, or one that makes it graver, is 'firing'; the others 'update' it. Once a
+-- statement, and counted on instead of anew: ten thousand alerts at once change their incident once.
 create or replace function nowcast.alert_joined() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   before nowcast.incidents;
+  had boolean;
 begin
-  select * into before from nowcast.incidents where id = new.incident_id for update;
-  update nowcast.incidents set summary = summary || jsonb_build_object('last_joined_at', now()) where id = before.id;
-  perform nowcast.summarise_incident(before.id);
-  insert into nowcast.alert_outbox (incident_id, alert_id, kind, severity, labels, payload)
-  values (new.incident_id, new.id,
-    case when not before.summary ? 'alerts' or before.severity = 'warning' and new.severity = 'critical'
-      then 'firing' else 'update' end,
-    new.severity, new.labels || jsonb_strip_nulls(jsonb_build_object('rule', new.rule)),
-    jsonb_build_object('message', new.message, 'alert_type', new.alert_type, 'rule', new.rule,
-      'began_at', new.timestamp, 'escalated', before.summary ? 'alerts'));
+  for before in
+    select i.* from nowcast.incidents i
+    where i.id in (select a.incident_id from added a where a.status = 'firing') order by i.id for update
+  loop
+    had := before.summary ? 'alerts';
+    insert into nowcast.alert_outbox (incident_id, alert_id, kind, severity, labels, payload)
+    select a.incident_id, a.id,
+      case when a.place = 1 and not had or a.graver then 'firing' else 'update' end,
+      a.severity, a.labels || jsonb_strip_nulls(jsonb_build_object('rule', a.rule)),
+      jsonb_build_object('message', a.message, 'alert_type', a.alert_type, 'rule', a.rule,
+        'began_at', a.timestamp, 'escalated', had or a.place > 1)
+    from (
+      select a.*, row_number() over by_id as place,
+        a.severity = 'critical' and not (had and before.severity = 'critical')
+          and count(*) filter (where a.severity = 'critical') over by_id = 1 as graver
+      from added a where a.incident_id = before.id and a.status = 'firing'
+      window by_id as (order by a.id)
+    ) a order by a.id;
+
+    update nowcast.incidents i
+    set severity = n.severity,
+      title = case when n.alerts > 1 then format('%s (and %s more)', n.lead, n.alerts - 1) else n.lead end,
+      summary = i.summary || jsonb_build_object('last_joined_at', now(), 'alerts', n.alerts, 'lead', n.lead,
+        'models', n.models, 'rules', n.rules)
+    from (
+      select case when bool_or(a.severity = 'critical') then 'critical' else before.severity end as severity,
+        coalesce((before.summary ->> 'alerts')::integer, 0) + count(*)::integer as alerts,
+        -- Its words are those of its gravest, oldest alert.
+        case
+          when had and (before.severity = 'critical' or not bool_or(a.severity = 'critical'))
+            then coalesce(before.summary ->> 'lead', before.title)
+          else (array_agg(a.message order by a.severity, a.id))[1] -- 'critical' sorts before 'warning'
+        end as lead,
+        nowcast.with_names(before.summary -> 'models', array_agg(a.labels ->> 'model_version' order by a.id)) as models,
+        nowcast.with_names(before.summary -> 'rules', array_agg(coalesce(a.rule, a.alert_type) order by a.id)) as rules
+      from added a where a.incident_id = before.id and a.status = 'firing'
+    ) n
+    where i.id = before.id;
+  end loop;
   return null;
 end
 $$;
@@ -159,8 +191,9 @@ $$;
 
 create or replace trigger alert_begins before insert on public.system_alerts
   for each row execute function nowcast.alert_begins();
-create or replace trigger alert_joined after insert on public.system_alerts
-  for each row when (new.status = 'firing' and new.incident_id is not null) execute function nowcast.alert_joined();
+drop trigger if exists alert_joined on public.system_alerts;
+create trigger alert_joined after insert on public.system_alerts
+  referencing new table as added for each statement execute function nowcast.alert_joined();
 create or replace trigger alert_changes before update on public.system_alerts
   for each row when (old.status = 'firing') execute function nowcast.alert_changes();
 create or replace trigger alert_ended after update of status on public.system_alerts
