@@ -1,4 +1,4 @@
-/** `npm run bench:client`: what instrumenting a service costs it, whatever the collector does. */
+/** `npm run bench:client [-- track|wire|memory|exit|host]`: what instrumenting a service costs it, whatever the collector does. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { LatencySummary } from '../load/latencies.ts';
@@ -7,10 +7,26 @@ import type { Ports, Temper } from './collector.ts';
 import type { OpenLoad } from './openLoad.ts';
 import type { Figures, Job } from './subject.ts';
 
-const rounds = 7;
+const rounds = 5;
 const bad: readonly Temper[] = ['dead', 'hangs', 'fails', 'dribbles', 'resets'];
 const MiB = 1024 * 1024;
 let failed = 0;
+
+const parts = {
+  track: measureTrack,
+  wire: measureWire,
+  memory: measureHeld,
+  exit: measureExit,
+  host: measureHost,
+} as const;
+type Part = keyof typeof parts;
+const named = process.argv.slice(2);
+const unknown = named.filter((name) => !Object.hasOwn(parts, name));
+if (unknown.length > 0) {
+  console.error(`no such part: ${unknown.join(', ')}; there are ${Object.keys(parts).join(', ')}`);
+  process.exit(2);
+}
+const chosen = (named.length > 0 ? named : Object.keys(parts)) as Part[];
 
 function print(what: string, figure: string, target?: { text: string; isMet: boolean }): void {
   if (target?.isMet === false) failed++;
@@ -28,11 +44,7 @@ const [ports] = (await once(collector, 'message')) as [Ports];
 const urlOf = (temper: Temper) => `http://127.0.0.1:${ports[temper]}`;
 console.log('| what | figure | target | |\n|---|---|---|---|');
 try {
-  await measureTrack();
-  await measureWire();
-  await measureHeld();
-  await measureExit();
-  await measureHost();
+  for (const part of chosen) await parts[part]();
 } finally {
   collector.disconnect();
 }

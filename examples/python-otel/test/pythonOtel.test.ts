@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SpanStatusCode } from '@opentelemetry/api';
@@ -50,6 +51,15 @@ async function expectTenCalls(): Promise<void> {
 test.skipIf(missing !== undefined)('app.py’s calls are stored, with their price', async () => {
   await run(python, [app, '10'], { env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: nowcast.url } });
   await expectTenCalls();
+});
+
+test.skipIf(missing !== undefined)('the snippet of the README is stored', async () => {
+  const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
+  const snippet =
+    /```python\n(from opentelemetry[\s\S]*?)```/.exec(readme)?.[1] ?? 'raise Exception("not found")';
+  await run(python, ['-c', snippet.replace('http://127.0.0.1:4318', nowcast.url)]);
+  const { body } = await nowcast.get('/rest/v1/inference_logs?model_version=eq.gpt-4o');
+  expect(body).toMatchObject([{ input_tokens: 20 }]);
 });
 
 // The same spans by the same protocol, so that a break is seen where Python is not.
