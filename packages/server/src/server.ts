@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import { Access } from './access/access.ts';
 import { boundedHttpServer, drainConnections, type HttpTimings, httpTimings } from './access/httpServer.ts';
 import { type KeyScope, keyOf } from './access/keys.ts';
+import { PlainConnections } from './access/plainConnections.ts';
 import { requestIdOf } from './access/requestId.ts';
 import { type GuardedRoute, guardRoutes } from './access/routes.ts';
 import { registerBacktest } from './alert/backtest/route.ts';
@@ -39,7 +40,7 @@ import { History } from './history/history.ts';
 import { registerFeedback } from './ingest/feedback.ts';
 import { Intake } from './ingest/intake.ts';
 import { registerOtlp } from './ingest/otlp/routes.ts';
-import { quickPath, singlePath } from './ingest/quickPath.ts';
+import { type QuickPath, quickPath, singlePath } from './ingest/quickPath.ts';
 import { BodyBudget } from './ingest/receivedBody.ts';
 import { type IngestDependencies, registerIngest } from './ingest/routes.ts';
 import { startSampling } from './ingest/sampling/unusualEvents.ts';
@@ -105,13 +106,16 @@ export async function startServer(
   };
   try {
     // The hot path is known once the intake is; until then everything takes the ordinary way.
-    let quick: ReturnType<typeof quickPath> | undefined;
+    let quick: QuickPath | undefined;
     const metrics = new SelfMetrics();
     const { app, routes } = makeApp(
       access,
       log,
       metrics,
-      (request, response) => quick?.(request, response) ?? false,
+      {
+        take: (request, response) => quick?.take(request, response) ?? false,
+        takeWhole: (request, answer) => quick?.takeWhole(request, answer) ?? false,
+      },
       http,
     );
     closers.push(() => drainConnections(app.server, app.close()));
@@ -315,14 +319,17 @@ function makeApp(
   access: Access,
   log: Logger,
   metrics: SelfMetrics,
-  takesQuickly: (request: IncomingMessage, response: ServerResponse) => boolean,
+  quick: QuickPath,
   timings: HttpTimings,
 ): { app: FastifyInstance; routes: readonly GuardedRoute[] } {
   const app = Fastify({
-    serverFactory: (handler) =>
-      boundedHttpServer((request, response) => {
-        if (!takesQuickly(request, response)) handler(request, response);
-      }, timings),
+    serverFactory: (handler) => {
+      const server = boundedHttpServer((request, response) => {
+        if (!quick.take(request, response)) handler(request, response);
+      }, timings);
+      PlainConnections.before(server, singlePath, timings, quick.takeWhole);
+      return server;
+    },
     forceCloseConnections: 'idle',
     loggerInstance: problemsOnly(log) as FastifyBaseLogger,
     logController: new LogController({ requestIdLogLabel: 'request_id' }),

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import type { Answer, WholeRequestHandler } from '../access/plainConnections.ts';
 import { requestIdOf } from '../access/requestId.ts';
 import type { Ledger } from '../health/ledger.ts';
 import { failureAnswer } from './answer.ts';
@@ -17,9 +18,9 @@ export interface QuickPathOptions {
   readonly intake: Intake;
   readonly log: Logger;
   /** @throws HttpError when this caller may not write */
-  readonly assertMayWrite: (request: IncomingMessage) => void;
+  readonly assertMayWrite: (request: Pick<IncomingMessage, 'headers'>) => void;
   /** Names who sends, for the accounting of losses. */
-  readonly clientOf: (request: IncomingMessage) => string;
+  readonly clientOf: (request: Pick<IncomingMessage, 'headers'>) => string;
   readonly ledger: Pick<Ledger, 'count'>;
   readonly bodies: BodyBudget;
   readonly maxBodyBytes: number;
@@ -27,10 +28,17 @@ export interface QuickPathOptions {
   readonly onAnswered: (statusCode: number, milliseconds: number) => void;
 }
 
+/** Two ways past the framework, whose hooks, headers and reply objects took half of the server's time at full load. */
+export interface QuickPath {
+  /** A request that came whole: past Node's HTTP server too, which took half of the rest. */
+  readonly takeWhole: WholeRequestHandler;
+  /** One that came in pieces. Returns false for every request that needs more than this, as `takeWhole` does. */
+  readonly take: (request: IncomingMessage, response: ServerResponse) => boolean;
+}
+
 /**
- * The plain single event, on Node's own HTTP server: hooks, headers and reply objects of the framework took half of the
- * server's time at full load. Returns false for every request that needs more than this (another route, a browser,
- * compression, a batch id), which then goes the ordinary way and gets the same answers.
+ * The plain single event. What needs more (another route, a browser, compression, a batch id) goes the ordinary way and
+ * gets the same answers.
  */
 export function quickPath({
   intake,
@@ -41,63 +49,99 @@ export function quickPath({
   bodies,
   maxBodyBytes,
   onAnswered,
-}: QuickPathOptions) {
+}: QuickPathOptions): QuickPath {
   const maxBytes = Math.min(maxQuickBodyBytes, maxBodyBytes);
-  return (request: IncomingMessage, response: ServerResponse): boolean => {
-    if (request.url !== singlePath || request.method !== 'POST' || !isPlain(request, maxBytes)) return false;
-    const startedAtMs = performance.now();
-    const chunks: Buffer[] = [];
-    let received = 0;
-    // Most bodies come in one piece and go on at once: only the others are under way for a while.
-    let held: HeldBytes | undefined;
-    let overload: unknown;
-    request.on('data', (chunk: Buffer) => {
-      if (overload !== undefined) return;
-      chunks.push(chunk);
-      received += chunk.length;
-      if (held === undefined && received === Number(request.headers['content-length'])) return;
-      held ??= bodies.hold(response);
-      try {
-        held.add(chunk.length);
-      } catch (error) {
-        overload = error;
-        chunks.length = 0;
-        held.release();
-      }
-    });
-    request.on('end', () => {
-      try {
-        assertMayWrite(request);
-        if (overload !== undefined) throw overload;
-        intake.assertRoomFor(0);
-        const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-        if (body.length === 0)
-          throw new HttpError(400, 'invalid_json', 'the body must be JSON, got an empty body');
-        if (held === undefined && intake.waitsForIds) {
-          held = bodies.hold(response);
-          held.add(body.length);
-        }
-        intake.takeOne(parseJson(body), clientOf(request), held).then(
-          (warnings) => {
-            answerLogged(response, warnings);
-            onAnswered(200, performance.now() - startedAtMs);
-          },
-          (error: unknown) => fail(error),
-        );
-      } catch (error) {
-        countUnread(ledger, () => clientOf(request), error);
-        fail(error);
-      }
-    });
+
+  /** @param body throws what it could not be received for */
+  const logEvent = (
+    request: Pick<IncomingMessage, 'headers'>,
+    body: () => Buffer,
+    held: () => HeldBytes | undefined,
+    answer: Answer,
+    startedAtMs: number,
+  ): void => {
     const fail = (error: unknown) => {
-      answerFailure(request, response, error, log);
-      onAnswered(response.statusCode, performance.now() - startedAtMs);
+      const statusCode = answerFailure(request, answer, error, log);
+      onAnswered(statusCode, performance.now() - startedAtMs);
     };
-    return true;
+    try {
+      assertMayWrite(request);
+      const bytes = body();
+      intake.assertRoomFor(0);
+      if (bytes.length === 0)
+        throw new HttpError(400, 'invalid_json', 'the body must be JSON, got an empty body');
+      intake.takeOne(parseJson(bytes), clientOf(request), held()).then((warnings) => {
+        answer(
+          200,
+          jsonHeaders,
+          warnings === undefined ? logged : JSON.stringify({ status: 'logged', warnings }),
+        );
+        onAnswered(200, performance.now() - startedAtMs);
+      }, fail);
+    } catch (error) {
+      countUnread(ledger, () => clientOf(request), error);
+      fail(error);
+    }
+  };
+
+  return {
+    takeWhole: (request, answer) => {
+      // Bodies that wait for ids are counted with their connections: the other way's business.
+      if (!isPlain(request, maxBytes) || intake.waitsForIds) return false;
+      logEvent(request, () => request.body, notHeld, answer, performance.now());
+      return true;
+    },
+    take: (request, response) => {
+      if (request.url !== singlePath || request.method !== 'POST' || !isPlain(request, maxBytes))
+        return false;
+      const startedAtMs = performance.now();
+      const chunks: Buffer[] = [];
+      let received = 0;
+      // Most bodies come in one piece and go on at once: only the others are under way for a while.
+      let held: HeldBytes | undefined;
+      let overload: unknown;
+      request.on('data', (chunk: Buffer) => {
+        if (overload !== undefined) return;
+        chunks.push(chunk);
+        received += chunk.length;
+        if (held === undefined && received === Number(request.headers['content-length'])) return;
+        held ??= bodies.hold(response);
+        try {
+          held.add(chunk.length);
+        } catch (error) {
+          overload = error;
+          chunks.length = 0;
+          held.release();
+        }
+      });
+      request.on('end', () => {
+        logEvent(
+          request,
+          () => {
+            if (overload !== undefined) throw overload;
+            return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+          },
+          () => {
+            if (held === undefined && intake.waitsForIds) {
+              held = bodies.hold(response);
+              held.add(received);
+            }
+            return held;
+          },
+          (statusCode, headers, text) => {
+            response
+              .writeHead(statusCode, { ...headers, 'content-length': Buffer.byteLength(text) })
+              .end(text);
+          },
+          startedAtMs,
+        );
+      });
+      return true;
+    },
   };
 }
 
-function isPlain({ headers }: IncomingMessage, maxBytes: number): boolean {
+function isPlain({ headers }: Pick<IncomingMessage, 'headers'>, maxBytes: number): boolean {
   return (
     // Bounded by its announcement: Node itself ends the body there.
     Number(headers['content-length']) <= maxBytes &&
@@ -109,31 +153,27 @@ function isPlain({ headers }: IncomingMessage, maxBytes: number): boolean {
   );
 }
 
-const jsonType = 'application/json; charset=utf-8';
+const jsonHeaders = { 'content-type': 'application/json; charset=utf-8' };
 const logged = '{"status":"logged"}';
-const loggedHeaders = ['content-type', jsonType, 'content-length', String(logged.length)];
+const notHeld = () => undefined;
 
-function answerLogged(response: ServerResponse, warnings: readonly string[] | undefined): void {
-  if (warnings === undefined) response.writeHead(200, loggedHeaders).end(logged);
-  else answerJson(response, 200, { status: 'logged', warnings });
-}
-
+/** @returns the status code */
 function answerFailure(
-  { headers }: IncomingMessage,
-  response: ServerResponse,
+  { headers }: Pick<IncomingMessage, 'headers'>,
+  answer: Answer,
   error: unknown,
   log: Logger,
-): void {
+): number {
   const requestId = requestIdOf(headers);
-  response.setHeader('x-request-id', requestId);
   const { statusCode, body, retryAfterSeconds } = failureAnswer(error, log.child({ request_id: requestId }));
-  if (retryAfterSeconds !== undefined) response.setHeader('retry-after', retryAfterSeconds);
-  answerJson(response, statusCode, body);
-}
-
-function answerJson(response: ServerResponse, statusCode: number, body: unknown): void {
-  const text = JSON.stringify(body);
-  response
-    .writeHead(statusCode, { 'content-type': jsonType, 'content-length': Buffer.byteLength(text) })
-    .end(text);
+  answer(
+    statusCode,
+    {
+      'x-request-id': requestId,
+      ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
+      ...jsonHeaders,
+    },
+    JSON.stringify(body),
+  );
+  return statusCode;
 }
