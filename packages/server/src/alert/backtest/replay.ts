@@ -37,19 +37,27 @@ export class Replay {
   readonly evaluator = new Evaluator();
   readonly alerts: ReplayedAlert[] = [];
   readonly #open = new Map<string, ReplayedAlert>();
-  readonly #needsSeconds: boolean;
+  /** Fewer errors in a minute and the one before it are no sudden failure; infinity when no rule looks for one. */
+  readonly #fewestErrors: number;
   readonly #countFromMs: number;
   #before: HistoryMinute | undefined;
 
   /** @param countFromMs alerts that opened before only teach */
   constructor(rules: readonly Rule[], countFromMs: number) {
     this.evaluator.setRules(rules);
-    this.#needsSeconds = rules.some(({ kind }) => kind === 'error_failure');
+    this.#fewestErrors = Math.min(
+      ...rules.map(({ kind, minEvents }) =>
+        kind === 'error_failure' ? minEvents : Number.POSITIVE_INFINITY,
+      ),
+    );
     this.#countFromMs = countFromMs;
   }
 
   minute(minute: HistoryMinute): void {
-    const isFine = this.#needsSeconds && minute.models.some(({ totals }) => totals.errors > 0);
+    const isFine = minute.models.some(
+      ({ model, totals }) =>
+        totals.errors > 0 && totals.errors + this.#errorsBefore(model, minute.atMs) >= this.#fewestErrors,
+    );
     const step = isFine ? fineStepMs : stepMs;
     for (let passedMs = step; passedMs <= minuteMs; passedMs += step) {
       const share = passedMs / minuteMs;
@@ -123,6 +131,10 @@ export class Replay {
     const earlier = secondsOf(before, labels.model_version);
     const seconds = [...earlier, ...now.slice(0, Math.ceil((nowMs - minute.atMs) / 1000))];
     return minute.atMs + (changePoint(seconds, level) - earlier.length) * 1000;
+  }
+
+  #errorsBefore(model: string, atMs: number): number {
+    return this.evaluator.series.models.get(model)?.timeline.minute(atMs - minuteMs)?.errors ?? 0;
   }
 
   #timelineOf({ model_version: model }: Labels): Timeline | undefined {

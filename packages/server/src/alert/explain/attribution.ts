@@ -56,6 +56,8 @@ const minShare = 0.5;
  * explains nothing, one with 80 % and 98 % does.
  */
 const minConcentration = 0.5;
+/** Where nearly everything is in one slice, its share says little about the rest. */
+const minShareAboveFair = 0.1;
 /** Chi-squared of one degree of freedom at p = 0.001. */
 const minEvidence = 10.83;
 /** Errors of other texts that are taken for granted before, when a text was never seen. */
@@ -92,10 +94,12 @@ function weigh(dimension: Dimension, slice: Slice): Attribution | undefined {
   if (fit === undefined) return undefined;
   const { expected, expectedTotal, fairShares } = fit;
   const change = total.after.sum - expectedTotal;
+  if (!isChange(dimension)) return undefined;
   const share = (slice.after.sum - expected) / change;
   if (!(share >= minShare)) return undefined;
   const fairShare = Math.max(...fairShares);
   if (!((share - fairShare) / (1 - fairShare) >= minConcentration)) return undefined;
+  if (!(share - fairShare >= minShareAboveFair)) return undefined;
   const settled = Math.min(...fairShares.map((fair) => surpriseOf(dimension, slice, fit, fair)));
   const byChance = 2 * Math.log(Math.max(1, valueCount));
   if (!(settled - byChance >= minEvidence)) return undefined;
@@ -108,6 +112,21 @@ function weigh(dimension: Dimension, slice: Slice): Attribution | undefined {
     evidence: settled * weight - byChance,
     total,
   };
+}
+
+/** Whether the two windows differ by more than chance: of no change nothing is a share. */
+export function isChange({ measure, total: { before, after }, spread }: Dimension): boolean {
+  if (after.n === 0 && measure.kind !== 'volume') return false;
+  const scale = measure.kind === 'volume' ? measure.scale : before.n === 0 ? 0 : after.n / before.n;
+  const change = after.sum - scale * before.sum;
+  // Of sums of independent values; where there was nothing before, of what there is.
+  const variance =
+    measure.kind === 'mean'
+      ? (varianceOf(before) * before.n * scale ** 2 + varianceOf(before) * after.n) * spread
+      : (Math.max(before.sumSq, 1) * scale ** 2 +
+          Math.max(before.sumSq * scale, before.n === 0 ? after.sumSq : 1)) *
+        spread;
+  return change ** 2 >= minEvidence * variance;
 }
 
 interface Expectation {
@@ -196,8 +215,12 @@ function gaussianSurprise(
   fair: number,
   insideCount: number,
 ): number {
-  const mean = before.sum / before.n;
-  const variance = Math.max(before.sumSq / before.n - mean * mean, mean * mean * 1e-6, 1e-12);
+  const variance = varianceOf(before);
   const outsideCount = Math.max(0, after.n - insideCount);
   return surplus ** 2 / (variance * (insideCount * (1 - fair) ** 2 + outsideCount * fair ** 2 + 1));
+}
+
+function varianceOf({ n, sum, sumSq }: Sums): number {
+  const mean = sum / n;
+  return Math.max(sumSq / n - mean * mean, mean * mean * 1e-6, 1e-12);
 }

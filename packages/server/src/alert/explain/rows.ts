@@ -2,7 +2,7 @@ import type { Question } from '../explanation.ts';
 import type { Dimension, Sums } from './attribution.ts';
 import type { Query } from './bounded.ts';
 import type { Cell, Cells } from './cells.ts';
-import { readErrorTexts } from './errorTexts.ts';
+import { errorTexts } from './errorTexts.ts';
 import { metrics } from './metric.ts';
 import type { Window, Windows } from './windows.ts';
 
@@ -21,10 +21,12 @@ const pieces = 40;
 /** Against bursts: the pieces together never hold more. */
 const maxBurstRows = 4 * maxSampledRows;
 const maxValues = 50;
+const maxTexts = 2_000;
+const maxTextLength = 300;
 /** How many events a row stands for: ordinary ones may be sampled. */
 const rowWeight = 'coalesce(e.sample_weight, 1)';
 
-export interface Sample {
+interface Sample {
   readonly starts: readonly Date[];
   readonly seconds: number;
   /** Events in the window for each one in the sample. */
@@ -60,7 +62,7 @@ export const limitsOfRow = `left join jsonb_to_recordset($3::jsonb) as own (mode
     cross join lateral (select coalesce(own.bin, $4::integer) as bin) limits`;
 
 /** The sample's rows as `e` with `x`, what is measured of each. Parameters: starts, seconds, then $1 to $4. */
-export function sampledRows({ metric }: Question, starts: string, seconds: string): string {
+function sampledRows({ metric }: Question, starts: string, seconds: string): string {
   return `
     select e.model_version, coalesce(e.feature, '') as feature, coalesce(e.variant, '') as variant, e.user_id,
       e.error_message, e.is_error, e.inference_time_ms, (${rowWeight})::double precision as weight,
@@ -82,6 +84,17 @@ export const rowParameters = ({ labels }: Question, limits: SlowLimits | undefin
   limits?.otherBin ?? 0,
 ];
 
+interface CellRow {
+  /** Null in the row of all cells together. */
+  readonly model_version: string | null;
+  readonly feature: string;
+  readonly variant: string;
+  readonly n: number;
+  readonly sum: number;
+  readonly sum_sq: number;
+  readonly p95: number | null;
+}
+
 /** The cells of a window that is too short for summaries. */
 export async function readRowCells(
   query: Query,
@@ -90,9 +103,9 @@ export async function readRowCells(
   limits: SlowLimits | undefined,
 ): Promise<{ cells: Cell[]; p95: number | null }> {
   const sample = await sampleOf(query, window);
-  const rows = await query<Cell & { model_version: string | null; p95: number | null }>(
+  const rows = await query<CellRow>(
     `with e as materialized (${sampledRows(question, '$5', '$6')})
-     select e.model_version, e.feature, e.variant, ${sums('e')}, (
+     select e.model_version, e.feature, e.variant, ${sums('', 'true')}, (
          select r.inference_time_ms from (
            select o.inference_time_ms, sum(o.weight) over (order by o.inference_time_ms) as below,
              sum(o.weight) over () as whole
@@ -106,26 +119,27 @@ export async function readRowCells(
     // Scaled to the window, since amounts are compared with those of summaries.
     cells: rows
       .filter((row) => row.model_version !== null)
-      .map(({ model_version, feature, variant, n, sum, sumSq }) => ({
-        model_version,
+      .map(({ model_version, feature, variant, n, sum, sum_sq }) => ({
+        model_version: model_version!,
         feature,
         variant,
         n: n * sample.weight,
         sum: sum * sample.weight,
-        sumSq: sumSq * sample.weight,
+        sumSq: sum_sq * sample.weight,
       })),
     p95: rows.find((row) => row.model_version === null)?.p95 ?? null,
   };
 }
 
-const sums = (alias: string, where = '') => `
-  coalesce(sum(${alias}.weight) filter (where ${alias}.x is not null ${where}), 0)::double precision as n,
-  coalesce(sum(${alias}.weight * ${alias}.x) filter (where true ${where}), 0)::double precision as sum,
-  coalesce(sum(${alias}.weight * ${alias}.x * ${alias}.x) filter (where true ${where}), 0)::double precision as "sumSq"`;
+/** Sums of rows `e` that satisfy a condition, as columns whose names begin with the prefix. */
+const sums = (prefix: string, condition: string) => `
+  coalesce(sum(e.weight) filter (where e.x is not null and ${condition}), 0)::double precision as ${prefix}n,
+  coalesce(sum(e.weight * e.x) filter (where ${condition}), 0)::double precision as ${prefix}sum,
+  coalesce(sum(e.weight * e.x * e.x) filter (where ${condition}), 0)::double precision as ${prefix}sum_sq`;
 
 interface ValueRow {
+  readonly kind: 'total' | 'user' | 'text';
   readonly value: string | null;
-  readonly is_total: boolean;
   readonly value_count: number;
   readonly before_n: number;
   readonly before_sum: number;
@@ -150,6 +164,7 @@ export async function readRowDimensions(
   const lengths = lengthOf(windows.after) / Math.max(1, lengthOf(windows.before));
   // What a sampled event of the baseline stands for in the sample of the incident.
   const volumeScale = (lengths * before.weight) / after.weight;
+  const hasTexts = question.metric === 'error_rate';
   const rows = await query<ValueRow>(
     `with e as materialized (
        select false as is_after, s.* from (${sampledRows(question, '$5', '$6')}) s
@@ -158,7 +173,7 @@ export async function readRowDimensions(
      ),
      by_user as (
        select e.user_id as value, grouping(e.user_id) = 1 as is_total,
-         ${bothSums('e')},
+         ${sums('before_', 'not e.is_after')}, ${sums('after_', 'e.is_after')},
          greatest(1, coalesce(sum((e.weight * e.x) ^ 2) filter (where e.is_after)
            / nullif(sum(e.weight * e.x ^ 2) filter (where e.is_after), 0), 1)) as spread
        from e group by grouping sets ((e.user_id), ())
@@ -167,16 +182,25 @@ export async function readRowDimensions(
        select u.*, count(*) over () as value_count, t.before_sum / nullif(t.before_n, 0) as usual,
          t.after_n / nullif(t.before_n, 0) as scale
        from by_user u cross join (select * from by_user where is_total) t
+     ),
+     users as (
+       select case when c.is_total then 'total' else 'user' end as kind, c.value, c.value_count::integer, c.before_n,
+         c.before_sum, c.before_sum_sq, c.after_n, c.after_sum, c.after_sum_sq, c.spread
+       from counted c where c.is_total or c.value is not null
+       order by c.is_total desc, abs(
+         case when $9 then c.after_sum - $10::double precision * c.before_sum
+           else c.after_sum - coalesce(c.usual, 0) * c.after_n
+             - coalesce(c.scale, 0) * (c.before_sum - coalesce(c.usual, 0) * c.before_n) end
+       ) desc
+       limit ${maxValues + 1}
+     ),
+     texts as (
+       select 'text', left(e.error_message, ${maxTextLength}), 0, ${sums('before_', 'not e.is_after')},
+         ${sums('after_', 'e.is_after')}, 1
+       from e where ${hasTexts} and e.is_error and e.error_message is not null
+       group by 2 order by 7 desc, 4 desc limit ${maxTexts}
      )
-     select c.value, c.is_total, c.value_count::integer, c.before_n, c.before_sum, c.before_sum_sq, c.after_n,
-       c.after_sum, c.after_sum_sq, c.spread
-     from counted c where c.is_total or c.value is not null
-     order by c.is_total desc, abs(
-       case when $9 then c.after_sum - $10::double precision * c.before_sum
-         else c.after_sum - coalesce(c.usual, 0) * c.after_n
-           - coalesce(c.scale, 0) * (c.before_sum - coalesce(c.usual, 0) * c.before_n) end
-     ) desc
-     limit ${maxValues + 1}`,
+     select * from users union all select * from texts`,
     [
       ...rowParameters(question, cells.limits),
       before.starts,
@@ -187,35 +211,26 @@ export async function readRowDimensions(
       volumeScale,
     ],
   );
-  const whole = rows.find(({ is_total }) => is_total);
+  const whole = rows.find(({ kind }) => kind === 'total');
   if (whole === undefined) return [];
   const total = sidesOf(whole);
   const users: Dimension = {
     name: 'user_id',
     measure: isVolume ? { kind: 'volume', scale: volumeScale } : cells.measure,
     total,
-    slices: rows
-      .filter(({ is_total, value }) => !is_total && value !== null)
-      .map((row) => ({ value: row.value!, ...sidesOf(row) })),
+    slices: rows.filter(({ kind }) => kind === 'user').map((row) => ({ value: row.value!, ...sidesOf(row) })),
     valueCount: whole.value_count,
     weight: after.weight,
     spread: whole.spread,
   };
-  if (question.metric !== 'error_rate') return [users];
-  return [users, await readErrorTexts(query, question, { before, after, total })];
+  if (!hasTexts) return [users];
+  const texts = rows.flatMap(({ kind, value, before_n, after_n }) =>
+    kind === 'text' ? [{ text: value!, before: before_n, after: after_n }] : [],
+  );
+  return [users, errorTexts(texts, total, after.weight)];
 }
 
 const lengthOf = ({ since, until }: Window) => (until.getTime() - since.getTime()) / 1000;
-
-const bothSums = (alias: string) =>
-  (['before', 'after'] as const)
-    .map((side) =>
-      sums(alias, `and ${side === 'after' ? '' : 'not '}${alias}.is_after`)
-        .replace(' as n,', ` as ${side}_n,`)
-        .replace(' as sum,', ` as ${side}_sum,`)
-        .replace(' as "sumSq"', ` as ${side}_sum_sq`),
-    )
-    .join(', ');
 
 function sidesOf(row: ValueRow): { before: Sums; after: Sums } {
   return {

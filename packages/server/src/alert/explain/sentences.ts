@@ -1,6 +1,6 @@
 import { formatDuration, formatNumber, formatPercent } from '../../process/detect/words.ts';
 import type { Cause, Deployed, MetricName, Question } from '../explanation.ts';
-import type { Attribution, Dimension, Sums } from './attribution.ts';
+import { type Attribution, type Dimension, isChange, type Sums } from './attribution.ts';
 import type { Cells } from './cells.ts';
 
 /** Plain words for somebody who was just woken: short, numbers with units. */
@@ -99,6 +99,7 @@ export function causeSentence(
   }
   const names = dimensions.filter(({ valueCount }) => valueCount > 1).map(({ name }) => dimensionNames[name]);
   if (names.length === 0) return `There is nothing to tell events apart by.${skipped}`;
+  if (!dimensions.some(isChange)) return `On the whole nothing changed by more than chance.${skipped}`;
   return `No single ${list(names, 'or')} explains most of it: it is much the same everywhere.${skipped}`;
 }
 

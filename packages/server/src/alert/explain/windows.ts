@@ -6,7 +6,7 @@ const minuteMs = 60_000;
 const maxExactMs = 3 * minuteMs;
 /** Of a longer window so many minutes are read, spread evenly. Histograms weigh more. */
 const maxMinutes = 400;
-const maxHistogramMinutes = 60;
+const maxHistogramMinutes = 30;
 
 export interface Window {
   readonly since: Date;
