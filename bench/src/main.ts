@@ -6,6 +6,7 @@ import { delivery } from './measure/delivery.ts';
 import { fanout } from './measure/fanout.ts';
 import type { Measurement } from './measure/measurement.ts';
 import { otlp } from './measure/otlp.ts';
+import { page } from './measure/page.ts';
 import { queries } from './measure/queries.ts';
 import { single } from './measure/single.ts';
 import { start } from './measure/start.ts';
@@ -14,7 +15,7 @@ import { type Plan, parsePlan, USAGE, UsageError } from './options.ts';
 import { machine, markdownTable, profileReport, textTable } from './report.ts';
 import type { Row } from './row.ts';
 
-const MEASUREMENTS: Measurement[] = [single, batch, otlp, delivery, fanout, tabs, start, queries];
+const MEASUREMENTS: Measurement[] = [single, batch, otlp, delivery, fanout, tabs, page, start, queries];
 
 async function main(): Promise<void> {
   const names = MEASUREMENTS.map(({ name }) => name);
