@@ -24,6 +24,8 @@ export interface Cells {
   readonly limits: SlowLimits | undefined;
 }
 
+/** See sql/internal/19_key_cap.sql. */
+const beyondCap = '__other__';
 const keys = ['model_version', 'feature', 'variant'] as const;
 
 /** The change by model, feature, variant and, of traffic, client. */
@@ -146,9 +148,9 @@ function dimensionOf(
     name,
     measure,
     total,
-    // Events that name no feature have nothing in common.
+    // Events that name no feature have nothing in common, nor have those beyond the cap of keys.
     slices: [...slices]
-      .filter(([value]) => value !== '')
+      .filter(([value]) => value !== '' && value !== beyondCap)
       .map(([value, slice]): Slice => ({ value, ...slice })),
     valueCount: slices.size,
     weight: 1,

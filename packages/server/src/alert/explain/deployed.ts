@@ -24,7 +24,7 @@ export async function readDeployed(query: Query, { since, until, labels }: Quest
      present as (
        select v.what, v.value, min(r.minute) as first from recent r,
          lateral (values ('model_version', r.model_version), ('feature', r.feature), ('variant', r.variant)) v (what, value)
-       where v.value <> '' and ($3::text is null or r.model_version = $3 or v.what = 'model_version')
+       where v.value not in ('', '__other__') and ($3::text is null or r.model_version = $3 or v.what = 'model_version')
          and ($4::text is null or r.feature = $4)
        group by v.what, v.value
      )
