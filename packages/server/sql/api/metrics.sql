@@ -39,30 +39,48 @@ begin
     from nowcast.merged_buckets(step, tier, first_bucket - interval '1 hour', until,
       metrics.model_version, metrics.feature) m
     where metrics.feature is not null or step_seconds <> tier
-  )
-  select * from (
-    select
-      b.bucket, b.model_version, b.request_count, b.error_count,
-      round(100.0 * b.error_count / b.request_count, 2)::double precision,
-      b.latency_sum_ms / b.request_count,
-      b.p50_latency_ms, b.p95_latency_ms, b.p99_latency_ms,
-      b.confidence_sum / nullif(b.confidence_count, 0),
-      b.quality_sum / nullif(b.quality_count, 0),
-      b.ttft_ms_sum / nullif(b.ttft_count, 0),
-      b.input_tokens_sum, b.output_tokens_sum, b.cached_input_tokens_sum,
-      b.cost_usd_sum, b.cost_count, b.value_usd_sum,
-      sum(b.latency_sum_ms) over five_minutes / sum(b.request_count) over five_minutes,
-      sum(b.latency_sum_ms) over one_hour / sum(b.request_count) over one_hour,
-      round(100.0 * sum(b.error_count) over five_minutes / sum(b.request_count) over five_minutes, 2)::double precision,
-      round(100.0 * sum(b.error_count) over one_hour / sum(b.request_count) over one_hour, 2)::double precision
+  ),
+  -- Running totals, and what they were before the first bucket of each window: one addition a bucket. Sums over the
+  -- windows themselves, which PostgreSQL adds up anew for each bucket, took a third of the time.
+  totals as (
+    select b.*,
+      sum(b.request_count::double precision) over up_to_here as requests,
+      sum(b.error_count::double precision) over up_to_here as errors,
+      sum(b.latency_sum_ms) over up_to_here as latency_ms
     from buckets b
+    window up_to_here as (partition by b.model_version order by b.bucket rows unbounded preceding)
+  ),
+  rolled as (
+    select t.*,
+      t.requests - first_value(t.requests - t.request_count) over five_minutes as requests_5m,
+      t.errors - first_value(t.errors - t.error_count) over five_minutes as errors_5m,
+      t.latency_ms - first_value(t.latency_ms - t.latency_sum_ms) over five_minutes as latency_ms_5m,
+      t.requests - first_value(t.requests - t.request_count) over one_hour as requests_1h,
+      t.errors - first_value(t.errors - t.error_count) over one_hour as errors_1h,
+      t.latency_ms - first_value(t.latency_ms - t.latency_sum_ms) over one_hour as latency_ms_1h
+    from totals t
     window
-      five_minutes as (partition by b.model_version order by b.bucket
+      five_minutes as (partition by t.model_version order by t.bucket
         range between greatest(interval '5 minutes' - step, interval '0') preceding and current row),
-      one_hour as (partition by b.model_version order by b.bucket
+      one_hour as (partition by t.model_version order by t.bucket
         range between greatest(interval '1 hour' - step, interval '0') preceding and current row)
-  ) rolled
-  where rolled.bucket >= first_bucket
-  order by rolled.bucket, rolled.model_version;
+  )
+  select
+    b.bucket, b.model_version, b.request_count, b.error_count,
+    floor(10000.0::double precision * b.error_count / b.request_count + 0.5) / 100,
+    b.latency_sum_ms / b.request_count,
+    b.p50_latency_ms, b.p95_latency_ms, b.p99_latency_ms,
+    b.confidence_sum / nullif(b.confidence_count, 0),
+    b.quality_sum / nullif(b.quality_count, 0),
+    b.ttft_ms_sum / nullif(b.ttft_count, 0),
+    b.input_tokens_sum, b.output_tokens_sum, b.cached_input_tokens_sum,
+    b.cost_usd_sum, b.cost_count, b.value_usd_sum,
+    greatest(b.latency_ms_5m / b.requests_5m, 0),
+    greatest(b.latency_ms_1h / b.requests_1h, 0),
+    floor(10000 * b.errors_5m / b.requests_5m + 0.5) / 100,
+    floor(10000 * b.errors_1h / b.requests_1h + 0.5) / 100
+  from rolled b
+  where b.bucket >= first_bucket
+  order by b.bucket, b.model_version;
 end
 $$;
