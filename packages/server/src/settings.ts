@@ -281,7 +281,7 @@ export const settingsTable: SettingsTable = {
   coldUrl: {
     ...listed(
       'NOWCAST_COLD_URL',
-      'directory where old days are archived before they leave PostgreSQL',
+      'directory or S3 bucket where old days are archived before they leave PostgreSQL',
       'not set: dropped without archive',
     ),
     ...url('file:', 's3:'),

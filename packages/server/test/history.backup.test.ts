@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { readBackup } from '../src/history/backup/read.ts';
 import { ownTables } from '../src/history/backup/tables.ts';
 import { writeBackup } from '../src/history/backup/write.ts';
-import { ColdPlace } from '../src/history/cold/place.ts';
+import { coldPlace } from '../src/history/cold/place.ts';
 import { restoreDay } from '../src/history/cold/restore.ts';
 import { closePeriods } from '../src/history/etl.ts';
 import { runRetention } from '../src/history/retention.ts';
@@ -172,7 +172,7 @@ test('the history of PostgreSQL 15, kept by an owner who is no superuser, moves 
   url.pathname = '/app';
   await migrate(url.href);
   const pool = new pg.Pool({ connectionString: url.href, max: 3 });
-  const place = ColdPlace.of(pathToFileURL(path.join(directory, 'cold')).href);
+  const place = coldPlace(pathToFileURL(path.join(directory, 'cold')).href);
   await pool.query(
     `select nowcast.create_partition(d::date) from generate_series(timestamp '2025-01-01', '2025-01-03', '1 day') d`,
   );

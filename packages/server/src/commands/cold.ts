@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { ColdPlace } from '../history/cold/place.ts';
+import { type ColdPlace, coldPlace } from '../history/cold/place.ts';
 import { type ColdAnswer, queryCold } from '../history/cold/query.ts';
 import { restoreDay } from '../history/cold/restore.ts';
 import type { Settings } from '../settings.ts';
@@ -43,7 +42,7 @@ Example:
 
 async function list(): Promise<void> {
   await withMigratedPool('cold list', async (pool, settings) => {
-    const place = settings.coldUrl === undefined ? undefined : ColdPlace.of(settings.coldUrl);
+    const place = settings.coldUrl === undefined ? undefined : coldPlace(settings.coldUrl);
     const { rows } = await pool.query<{
       day: string;
       file: string;
@@ -63,14 +62,18 @@ async function list(): Promise<void> {
       name,
       dataTypeID: index >= 1 && index <= 3 ? numberType : textType,
     }));
-    const cells = rows.map(({ day, file, row_count, bytes, archived_at, state }) => [
-      day,
-      row_count,
-      bytes,
-      (Number(bytes) / Math.max(1, Number(row_count))).toFixed(1),
-      archived_at,
-      place !== undefined && !existsSync(place.pathOf(file)) ? `${file} is missing` : state,
-    ]);
+    const cells: string[][] = [];
+    for (const { day, file, row_count, bytes, archived_at, state } of rows) {
+      const isMissing = place !== undefined && !(await place.exists(file));
+      cells.push([
+        day,
+        row_count,
+        bytes,
+        (Number(bytes) / Math.max(1, Number(row_count))).toFixed(1),
+        archived_at,
+        isMissing ? `${file} is missing` : state,
+      ]);
+    }
     process.stdout.write(formatTable(columns, cells));
   });
 }
@@ -78,7 +81,7 @@ async function list(): Promise<void> {
 async function query(sql: string, options: { since?: string; until?: string; json: boolean }): Promise<void> {
   for (const day of [options.since, options.until]) if (day !== undefined) assertDay(day);
   await withMigratedPool('cold query', async (pool, settings) => {
-    const place = settings.coldUrl === undefined ? undefined : ColdPlace.of(settings.coldUrl);
+    const place = settings.coldUrl === undefined ? undefined : coldPlace(settings.coldUrl);
     const client = await pool.connect();
     const bar = await progressBar('Reading PostgreSQL', 'rows');
     let started = false;
@@ -154,9 +157,9 @@ async function restore(day: string, options: { days: string }): Promise<void> {
 function placeOf({ coldUrl }: Settings): ColdPlace {
   if (coldUrl === undefined) {
     throw new StartupError(
-      'NOWCAST_COLD_URL is not set: set it to the directory of the archive, like file:///var/lib/nowcast-archive.',
+      'NOWCAST_COLD_URL is not set: set it to the directory or bucket of the archive, like file:///var/lib/nowcast-archive or s3://bucket/prefix.',
       2,
     );
   }
-  return ColdPlace.of(coldUrl);
+  return coldPlace(coldUrl);
 }

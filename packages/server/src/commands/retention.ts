@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ColdPlace } from '../history/cold/place.ts';
+import { coldPlace } from '../history/cold/place.ts';
 import { dueDays, type RetentionStep, runRetention } from '../history/retention.ts';
 import type { Settings } from '../settings.ts';
 import { count } from './etl.ts';
@@ -21,7 +21,7 @@ export function addRetentionCommand(program: Command): void {
 
 async function run({ dryRun, gently }: { dryRun: boolean; gently: boolean }): Promise<void> {
   await withMigratedPool('retention run', async (pool, settings) => {
-    const place = settings.coldUrl === undefined ? undefined : ColdPlace.of(settings.coldUrl);
+    const place = settings.coldUrl === undefined ? undefined : coldPlace(settings.coldUrl);
     const due = await dueDays(pool, settings.hotDays);
     const rows = due.reduce((sum, day) => sum + day.rows, 0);
     console.log(explain(settings, due.length));

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Settings } from '../settings.ts';
-import { ColdPlace } from './cold/place.ts';
+import { coldPlace } from './cold/place.ts';
 import { closePeriods } from './etl.ts';
 import { runRetention } from './retention.ts';
 
@@ -33,7 +33,7 @@ export class History {
 
   /** @throws StartupError when the archive cannot be where the settings say */
   constructor(pool: pg.Pool, databaseUrl: string, settings: Settings, log: Logger) {
-    if (settings.coldUrl !== undefined) ColdPlace.of(settings.coldUrl);
+    if (settings.coldUrl !== undefined) coldPlace(settings.coldUrl);
     this.#pool = pool;
     this.#databaseUrl = databaseUrl;
     this.#settings = settings;

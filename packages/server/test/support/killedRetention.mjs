@@ -1,6 +1,6 @@
 // Runs the built retention and kills its own process, as kill -9 does, instead of sending the n-th statement.
 import pg from 'pg';
-import { ColdPlace } from '../../dist/history/cold/place.js';
+import { coldPlace } from '../../dist/history/cold/place.js';
 import { runRetention } from '../../dist/history/retention.js';
 
 const [url, coldUrl, killAt] = process.argv.slice(2);
@@ -16,6 +16,6 @@ await runRetention(pool, {
   hotDays: 30,
   minuteDays: 3650,
   coldDays: undefined,
-  place: ColdPlace.of(coldUrl),
+  place: coldPlace(coldUrl),
 });
 await pool.end();

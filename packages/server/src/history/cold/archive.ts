@@ -1,12 +1,10 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type pg from 'pg';
 import { type ColdColumn, fingerprintQuery, identifier, literal, rowColumns } from './columns.ts';
 import type { ColdPlace } from './place.ts';
 import { type Pace, Scratch } from './scratch.ts';
+import { sha256OfFile } from './sha256.ts';
 
 /** A day's rows as a file, verified. */
 export interface ArchivedDay {
@@ -66,8 +64,11 @@ export async function archiveDay(
     await scratch.run(`copy (select * from day_rows) to ${literal(temporary)} (${parquetOptions})`);
     await verifyFile(scratch, temporary, columns, state.rows);
     const { size } = await stat(temporary);
-    const sha256 = await sha256Of(temporary);
-    await place.publish(temporary, file);
+    const sha256 = await sha256OfFile(temporary);
+    await place.publish(temporary, file, sha256);
+    if ((await place.sha256Of(file)) !== sha256) {
+      throw new Error(`${place.nameOf(file)} did not read back as it was written; ${day} stays where it is`);
+    }
     await client.query(
       `insert into nowcast.cold_days as c (day, file, row_count, fingerprint, column_names, bytes, sha256)
        values ($1, $2, $3, $4, $5, $6, $7)
@@ -118,7 +119,7 @@ export async function isArchived(
   if (columns.join() !== manifest.column_names.join()) return false;
   const state = await rowsState(client, relation, columns);
   if (state.rows !== Number(manifest.row_count) || state.fingerprint !== manifest.fingerprint) return false;
-  return (await sha256Of(place.pathOf(manifest.file)).catch(() => undefined)) === manifest.sha256;
+  return (await place.sha256Of(manifest.file)) === manifest.sha256;
 }
 
 interface ManifestRow {
@@ -152,16 +153,10 @@ export async function forgetColdDays(
     [days],
   );
   for (const { day, file } of rows) {
-    await rm(place.pathOf(file), { force: true });
+    await place.remove(file);
     await client.query('delete from nowcast.cold_days where day = $1', [day]);
   }
   return rows.map(({ day }) => day);
-}
-
-export async function sha256Of(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }
 
 function list(columns: readonly ColdColumn[]): string {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type pg from 'pg';
@@ -43,7 +42,7 @@ export async function queryCold(
     // Hot and cold days of one moment: a day that retention moves meanwhile stays where it was seen.
     await client.query('begin isolation level repeatable read read only');
     try {
-      const files = await coldFiles(client, place, query);
+      const files = await coldFiles(client, place, query, scratch.directory);
       await scratch.makeTable('hot_rows', columns);
       await scratch.run(viewOf(columns, files));
       const needed = await neededColumns(scratch, query.sql, columns);
@@ -69,6 +68,7 @@ async function coldFiles(
   client: pg.ClientBase,
   place: ColdPlace | undefined,
   { since = '-infinity', until = 'infinity' }: ColdQuery,
+  directory: string,
 ): Promise<string[]> {
   const { rows } = await client.query<{ file: string }>(
     `select file from nowcast.cold_days k
@@ -81,12 +81,14 @@ async function coldFiles(
       `${rows.length} days stand in an archive and NOWCAST_COLD_URL is not set: set it to the directory they were written to.`,
     );
   }
-  const files = rows.map(({ file }) => place!.pathOf(file));
-  const missing = files.find((file) => !existsSync(file));
-  if (missing !== undefined) {
-    throw new StartupError(
-      `${missing} is in the archive's list and not on disk: put it back, or leave its day out with --since or --until.`,
-    );
+  const files: string[] = [];
+  for (const { file } of rows) {
+    if (!(await place!.exists(file))) {
+      throw new StartupError(
+        `${place!.nameOf(file)} is in the archive's list and not there: put it back, or leave its day out with --since or --until.`,
+      );
+    }
+    files.push(await place!.fetch(file, directory));
   }
   return files;
 }

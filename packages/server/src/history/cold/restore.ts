@@ -3,10 +3,11 @@ import path from 'node:path';
 import type pg from 'pg';
 import { StartupError } from '../../startupError.ts';
 import { copyIn } from '../copyIn.ts';
-import { rowsState, sha256Of } from './archive.ts';
+import { rowsState } from './archive.ts';
 import { identifier, literal } from './columns.ts';
 import type { ColdPlace } from './place.ts';
 import { Scratch } from './scratch.ts';
+import { sha256OfFile } from './sha256.ts';
 
 /** Attaching the day waits no longer for somebody's lock on inference_logs. */
 const lockTimeoutMs = 30_000;
@@ -34,17 +35,14 @@ export async function restoreDay(
   days: number,
 ): Promise<number> {
   const manifest = await manifestOf(client, day);
-  const source = place.pathOf(manifest.file);
-  const sha256 = await sha256Of(source).catch((error: unknown) => {
-    throw new StartupError(`${source} cannot be read (${(error as Error).message}).`, 1, { cause: error });
-  });
-  if (sha256 !== manifest.sha256) {
-    throw new StartupError(
-      `${source} is not the file that was written: its checksum differs. Nothing was restored.`,
-    );
-  }
   const scratch = await Scratch.open(await place.scratchDirectory());
   try {
+    const source = await place.fetch(manifest.file, scratch.directory).catch(unreadable);
+    if ((await sha256OfFile(source).catch(unreadable)) !== manifest.sha256) {
+      throw new StartupError(
+        `${place.nameOf(manifest.file)} is not the file that was written: its checksum differs. Nothing was restored.`,
+      );
+    }
     const csv = path.join(scratch.directory, 'rows.csv');
     const names = manifest.column_names.map(identifier).join(', ');
     await scratch.run(
@@ -80,6 +78,12 @@ export async function restoreDay(
   } finally {
     await scratch.close();
   }
+}
+
+function unreadable(error: unknown): never {
+  throw new StartupError(`The archive's file cannot be read: ${(error as Error).message}.`, 1, {
+    cause: error,
+  });
 }
 
 async function manifestOf(client: pg.ClientBase, day: string): Promise<Manifest> {
