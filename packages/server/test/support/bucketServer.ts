@@ -1,16 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-
-/** The part of s3rver that is used: it has no types. */
-interface S3Rver {
-  run(): Promise<{ port: number }>;
-  close(): Promise<void>;
-}
-type S3RverClass = new (options: Record<string, unknown>) => S3Rver;
-
-const S3rver = createRequire(import.meta.url)('s3rver') as S3RverClass;
+import S3rver from 's3rver';
 
 export interface BucketServer {
   readonly endpoint: string;
