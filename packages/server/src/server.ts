@@ -36,6 +36,7 @@ import { postCanary, registerCanaryDoor } from './health/canaryDoor.ts';
 import { ownProblems, registerHealth } from './health/health.ts';
 import { Ledger, senderName } from './health/ledger.ts';
 import { SelfMetrics } from './health/metrics.ts';
+import { registerHistoryQuery } from './history/cold/queryRoute.ts';
 import { History } from './history/history.ts';
 import { registerFeedback } from './ingest/feedback.ts';
 import { Intake } from './ingest/intake.ts';
@@ -251,6 +252,7 @@ export async function startServer(
       scopeOf: ({ headers }) => readScope(access.scopeOf(keyOf(headers))),
     });
     registerBacktest(app, { pool });
+    registerHistoryQuery(app, { databaseUrl: url });
     const canary = new Canary({
       hub,
       log,

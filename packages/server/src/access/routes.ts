@@ -34,6 +34,7 @@ const needs: Readonly<Record<string, Need>> = {
   // Tells clients that there are no accounts.
   '/auth/v1/*': 'public',
   '/alerts/backtest': 'service',
+  '/history/query': 'service',
   '/metrics': 'read',
   '/health': 'public',
   '/ready': 'public',

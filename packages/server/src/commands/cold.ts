@@ -1,3 +1,4 @@
+import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { type ColdPlace, coldPlace } from '../history/cold/place.ts';
 import { type ColdAnswer, queryCold } from '../history/cold/query.ts';
@@ -22,10 +23,12 @@ export function addColdCommand(program: Command): void {
     .option('--since <day>', 'first day to look at, as YYYY-MM-DD in UTC')
     .option('--until <day>', 'last day to look at, as YYYY-MM-DD in UTC')
     .option('--json', 'print rows as NDJSON instead of a table', false)
+    .option('--max-rows <number>', 'print no more rows than these')
+    .option('--read-only', "only one SELECT, which opens no files beside the archive's", false)
     .addHelpText(
       'after',
       `
-Files are read where they are. Rows in PostgreSQL are copied for the time of the query, of them only the columns that
+"-" reads the query from standard input. Files of a directory are read where they are. Rows in PostgreSQL are copied for the time of the query, of them only the columns that
 it names; --since and --until spare the other days.
 
 Example:
@@ -78,7 +81,18 @@ async function list(): Promise<void> {
   });
 }
 
-async function query(sql: string, options: { since?: string; until?: string; json: boolean }): Promise<void> {
+interface QueryOptions {
+  readonly since?: string;
+  readonly until?: string;
+  readonly json: boolean;
+  readonly maxRows?: string;
+  readonly readOnly: boolean;
+}
+
+async function query(given: string, options: QueryOptions): Promise<void> {
+  const maxRows = options.maxRows === undefined ? Number.POSITIVE_INFINITY : Number(options.maxRows);
+  if (!(maxRows >= 1)) throw new StartupError(`--max-rows must be at least 1, not ${options.maxRows}.`, 2);
+  const sql = given === '-' ? await text(process.stdin) : given;
   for (const day of [options.since, options.until]) if (day !== undefined) assertDay(day);
   await withMigratedPool('cold query', async (pool, settings) => {
     const place = settings.coldUrl === undefined ? undefined : coldPlace(settings.coldUrl);
@@ -93,6 +107,7 @@ async function query(sql: string, options: { since?: string; until?: string; jso
           sql,
           since: options.since,
           until: options.until,
+          isReadOnly: options.readOnly,
           onRows(rows, expected) {
             if (!started) bar.start(Math.max(rows, Math.round(expected)), 0);
             started = true;
@@ -101,7 +116,8 @@ async function query(sql: string, options: { since?: string; until?: string; jso
         },
         async (answer) => {
           bar.stop();
-          await (options.json ? printJson(answer) : printTable(answer));
+          const rows = firstRows(answer.rows, maxRows);
+          await (options.json ? printJson({ ...answer, rows }) : printTable({ ...answer, rows }));
         },
       );
     } finally {
@@ -109,6 +125,18 @@ async function query(sql: string, options: { since?: string; until?: string; jso
       client.release();
     }
   });
+}
+
+async function* firstRows(
+  pieces: AsyncIterable<readonly unknown[][]>,
+  count: number,
+): AsyncIterable<readonly unknown[][]> {
+  let left = count;
+  for await (const piece of pieces) {
+    yield piece.slice(0, left);
+    left -= piece.length;
+    if (left <= 0) return;
+  }
 }
 
 async function printJson({ columns, rows }: ColdAnswer): Promise<void> {

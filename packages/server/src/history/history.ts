@@ -1,16 +1,15 @@
 import { spawn } from 'node:child_process';
 import os from 'node:os';
-import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Settings } from '../settings.ts';
+import { cliPath } from './cliPath.ts';
 import { coldPlace } from './cold/place.ts';
 import { closePeriods } from './etl.ts';
 import { runRetention } from './retention.ts';
 
 /** How often the clock is looked at; what is due begins at most this late. */
 const intervalMs = 60_000;
-const cliPath = fileURLToPath(new URL('../../bin/nowcast.mjs', import.meta.url));
 /** Archiving gives way to ingest wherever the two want the same core. */
 const archivePriority = 10;
 

@@ -11,6 +11,8 @@ export interface ColdQuery {
   /** `YYYY-MM-DD`, days of UTC: the first and the last one that are looked at. */
   readonly since?: string | undefined;
   readonly until?: string | undefined;
+  /** Only one SELECT runs, and it opens no files beside the archive's. */
+  readonly isReadOnly?: boolean;
   /** Hears of the rows that are read out of PostgreSQL. */
   readonly onRows?: (rows: number, expected: number) => void;
 }
@@ -38,6 +40,7 @@ export async function queryCold(
       : await place.scratchDirectory();
   const scratch = await Scratch.open(directory);
   try {
+    if (query.isReadOnly === true) await assertSelect(scratch, query.sql);
     const columns = await rowColumns(client);
     // Hot and cold days of one moment: a day that retention moves meanwhile stays where it was seen.
     await client.query('begin isolation level repeatable read read only');
@@ -49,6 +52,7 @@ export async function queryCold(
       await loadHot(client, scratch, needed, query);
       // The rest of the columns is named nowhere in the query.
       await scratch.run(viewOf(needed, files));
+      if (query.isReadOnly === true) await scratch.confine(files);
     } finally {
       await client.query('rollback');
     }
@@ -61,6 +65,14 @@ export async function queryCold(
   } finally {
     await scratch.close();
   }
+}
+
+/** @throws StartupError when it is anything else */
+async function assertSelect(scratch: Scratch, sql: string): Promise<void> {
+  const isSelect = await scratch.isSelect(sql).catch((error: unknown) => {
+    throw new StartupError(`The query cannot be run: ${(error as Error).message}`, 1, { cause: error });
+  });
+  if (!isSelect) throw new StartupError('The query must be one SELECT.');
 }
 
 /** @throws StartupError when a file of the manifest is not there */

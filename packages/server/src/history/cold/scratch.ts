@@ -75,6 +75,22 @@ export class Scratch {
     return reader.getRowObjectsJson()[0] as Row;
   }
 
+  /** Whether a text is one statement that only reads. Its tables need not exist. @throws when it is no SQL */
+  async isSelect(text: string): Promise<boolean> {
+    const statements = await this.#connection.extractStatements(text);
+    if (statements.count !== 1) return false;
+    // Its own parser, which binds nothing: tables need not be there.
+    const parsed = await this.one<{ tree: string }>(`select json_serialize_sql(${literal(text)}) as tree`);
+    return (JSON.parse(parsed.tree) as { error: boolean }).error === false;
+  }
+
+  /** From here on queries open no other files, load nothing and change no setting. */
+  async confine(files: readonly string[]): Promise<void> {
+    await this.run(`set allowed_paths = [${files.map(literal).join(', ')}]`);
+    await this.run('set enable_external_access = false');
+    await this.run('set lock_configuration = true');
+  }
+
   /** The user's own query, read piece by piece. */
   async stream(text: string) {
     return await this.#connection.stream(text);
