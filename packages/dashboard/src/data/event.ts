@@ -11,6 +11,8 @@ export interface InferenceEvent {
   readonly isError: boolean;
   readonly errorMessage: string | null;
   readonly feature: string | null;
+  /** How many events the row stands for, where the server keeps a share of them. */
+  readonly sampleWeight: number;
   /** Every column that this key may read. */
   readonly row: Readonly<Record<string, unknown>>;
 }
@@ -26,6 +28,7 @@ export function readEvent(row: Readonly<Record<string, unknown>>): InferenceEven
     isError: row.is_error === true,
     errorMessage: text(row.error_message),
     feature: text(row.feature),
+    sampleWeight: row.sample_weight == null ? 1 : Number(row.sample_weight),
     row,
   };
 }

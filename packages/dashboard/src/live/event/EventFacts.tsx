@@ -4,6 +4,7 @@ import type { InferenceEvent } from '../../data/event.ts';
 const units: Readonly<Record<string, string>> = {
   confidence_score: '0 to 1',
   quality_score: '0 to 1',
+  sample_weight: 'events that this row stands for',
   feedback: '-1, 0 or 1',
 };
 

@@ -14,6 +14,7 @@ import { useOnScreen } from '../../ui/useOnScreen.ts';
 import { EventDrawer } from '../event/EventDrawer.tsx';
 import { EventLine } from '../event/EventLine.tsx';
 import type { ShownModels } from '../shownModels.ts';
+import { keptShare } from './keptShare.ts';
 
 export interface TailPanelProps {
   readonly model: string | undefined;
@@ -50,7 +51,7 @@ export function TailPanel({ model, models, className = '' }: TailPanelProps) {
     <div ref={ref} className={className}>
       <Panel
         title="Live tail"
-        caption={captionOf(tail.mode, paused)}
+        caption={captionOf(tail.mode, paused, keptShare(tail.events))}
         state={state}
         empty="No event yet."
         className="xl:sticky xl:top-28"
@@ -104,7 +105,8 @@ const TailRow = memo(function TailRow({ event, slot, onOpen }: TailRowProps) {
   );
 });
 
-function captionOf(mode: string, paused: boolean): string {
-  if (paused) return 'paused';
-  return mode === 'sample' ? 'a sample, each second' : 'as they come';
+function captionOf(mode: string, paused: boolean, share: string | undefined): string {
+  const pace = mode === 'sample' ? 'a sample, each second' : 'as they come';
+  const state = paused ? 'paused' : pace;
+  return share === undefined ? state : `${state}; ${share}`;
 }
