@@ -48,6 +48,8 @@ export class Engine {
   #clientsAtMs = Number.NEGATIVE_INFINITY;
   #lateMinuteMs = 0;
   #failing = false;
+  /** A transaction failed, or its answer was lost: what it did stands in the database. */
+  #unsure = false;
   #toldUnwatched = false;
 
   constructor(options: EngineOptions) {
@@ -107,7 +109,11 @@ export class Engine {
 
   async #holdsLease(): Promise<boolean> {
     const nowMs = Date.now();
-    if (this.#evaluator !== undefined && nowMs - this.#heldAtMs < leaseIntervalMs) return true;
+    if (
+      this.#evaluator !== undefined &&
+      nowMs - this.#heldAtMs < Math.min(leaseIntervalMs, 2 * this.#options.intervalMs)
+    )
+      return true;
     const watchedSinceMs = this.#evaluator?.watchedSinceMs ?? nowMs;
     const held = await this.#store.hold(Number.isFinite(watchedSinceMs) ? watchedSinceMs : nowMs, nowMs);
     if (!held) this.#evaluator = undefined;
@@ -117,8 +123,8 @@ export class Engine {
 
   /** Takes up what is stored, as another server or this one before its restart left it. */
   async #begin(): Promise<Evaluator> {
-    const [states, detectors] = await Promise.all([this.#store.states(), this.#store.detectors()]);
     const nowMs = Date.now();
+    const [states, detectors] = await Promise.all([this.#store.states(nowMs), this.#store.detectors()]);
     const evaluator = new Evaluator(detectors);
     const { series } = evaluator;
     for await (const { tier, totals } of this.#store.past(nowMs)) {
@@ -157,6 +163,8 @@ export class Engine {
       evaluator.series.takeMinutes(await this.#store.recentMinutes(nowMs - lateMs, openMinuteMs - recentMs));
       this.#lateMinuteMs = openMinuteMs;
     }
+    if (this.#unsure) evaluator.restore(await this.#store.states(nowMs));
+    this.#unsure = false;
     const byHand = evaluator.closedByHand(closed, nowMs);
     evaluator.accept(byHand, new Map());
     evaluator.setRules(rules);
@@ -178,6 +186,7 @@ export class Engine {
       }
     } catch (error) {
       evaluator.anomalies.putBack(detectors);
+      this.#unsure = true;
       throw error;
     }
   }

@@ -107,7 +107,7 @@ export class EngineStore {
     }));
   }
 
-  async states(): Promise<StoredState[]> {
+  async states(nowMs: number): Promise<StoredState[]> {
     const rows = await this.#rows<{
       rule: string;
       labels: Labels;
@@ -123,7 +123,7 @@ export class EngineStore {
     return rows.map(({ rule, labels, state, since_ms: sinceMs, alert_id: alertId, flaps, detail }) => ({
       rule,
       labels,
-      state: { phase: state, sinceMs, judgedAtMs: Date.now(), flaps, breachSinceMs: detail.breach_since_ms },
+      state: { phase: state, sinceMs, judgedAtMs: nowMs, flaps, breachSinceMs: detail.breach_since_ms },
       alertId: alertId ?? undefined,
       badSinceMs: detail.bad_since_ms,
     }));
