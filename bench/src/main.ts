@@ -4,6 +4,7 @@ import { Bench } from './bench.ts';
 import { batch } from './measure/batch.ts';
 import { delivery } from './measure/delivery.ts';
 import { fanout } from './measure/fanout.ts';
+import { history } from './measure/history.ts';
 import type { Measurement } from './measure/measurement.ts';
 import { otlp } from './measure/otlp.ts';
 import { page } from './measure/page.ts';
@@ -15,7 +16,18 @@ import { type Plan, parsePlan, USAGE, UsageError } from './options.ts';
 import { machine, markdownTable, profileReport, textTable } from './report.ts';
 import type { Row } from './row.ts';
 
-const MEASUREMENTS: Measurement[] = [single, batch, otlp, delivery, fanout, tabs, page, start, queries];
+const MEASUREMENTS: Measurement[] = [
+  single,
+  batch,
+  otlp,
+  delivery,
+  fanout,
+  tabs,
+  page,
+  start,
+  queries,
+  history,
+];
 
 async function main(): Promise<void> {
   const names = MEASUREMENTS.map(({ name }) => name);
