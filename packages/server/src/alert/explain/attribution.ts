@@ -60,6 +60,8 @@ const minConcentration = 0.5;
 const minShareAboveFair = 0.1;
 /** Chi-squared of one degree of freedom at p = 0.001. */
 const minEvidence = 10.83;
+/** The same at p = 0.01, for whether there is a change at all. */
+const minChange = 6.63;
 /** Errors of other texts that are taken for granted before, when a text was never seen. */
 const assumedBefore = 3;
 const maxCauses = 3;
@@ -126,7 +128,7 @@ export function isChange({ measure, total: { before, after }, spread }: Dimensio
       : (Math.max(before.sumSq, 1) * scale ** 2 +
           Math.max(before.sumSq * scale, before.n === 0 ? after.sumSq : 1)) *
         spread;
-  return change ** 2 >= minEvidence * variance;
+  return change ** 2 >= minChange * variance;
 }
 
 interface Expectation {

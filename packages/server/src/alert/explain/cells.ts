@@ -2,7 +2,7 @@ import type { Question } from '../explanation.ts';
 import type { Dimension, Measure, Slice, Sums } from './attribution.ts';
 import type { Query } from './bounded.ts';
 import { readClientCounts } from './clients.ts';
-import { type LatencyCell, quantile95, readHistograms, slowAbove, slowLimits } from './latency.ts';
+import { quantile95, readHistograms, readKeys, slowAbove, slowLimits } from './latency.ts';
 import { metrics, summarySource } from './metric.ts';
 import { readRowCells, type SlowLimits } from './rows.ts';
 import type { Window, Windows } from './windows.ts';
@@ -98,18 +98,24 @@ async function readSums(query: Query, question: Question, windows: Windows): Pro
 }
 
 async function readLatency(query: Query, question: Question, windows: Windows): Promise<Read> {
-  const before = await readHistograms(query, question, windows.before);
-  const limits = slowLimits(before);
-  const slow = (cells: readonly LatencyCell[]) => cells.map((cell) => slowAbove(cell, limits));
+  const called = await readKeys(query, question, windows.after);
+  const before = await readHistograms(query, question, windows.before, called.length);
+  // What is new has no histogram before.
+  const limits = slowLimits(before, [...before, ...called]);
   const baseline = await quantile95(query, before);
   if (windows.exact) {
     const { cells, p95 } = await readRowCells(query, question, windows.after, limits);
-    return { before: slow(before), after: cells, limits, quantiles: { before: baseline, after: p95 } };
+    return {
+      before: slowAbove(before, limits),
+      after: cells,
+      limits,
+      quantiles: { before: baseline, after: p95 },
+    };
   }
-  const after = await readHistograms(query, question, windows.after);
+  const after = await readHistograms(query, question, windows.after, called.length);
   return {
-    before: slow(before),
-    after: slow(after),
+    before: slowAbove(before, limits),
+    after: slowAbove(after, limits),
     limits,
     quantiles: { before: baseline, after: await quantile95(query, after) },
   };

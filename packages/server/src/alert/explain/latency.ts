@@ -18,11 +18,31 @@ export interface LatencyCell {
 const minUsual = 40;
 const usualShare = 0.95;
 
+/** Histograms are dear to merge: of so many cells and minutes together. */
+const maxHistograms = 4_000;
+const leastMinutes = 20;
+
+type Key = Pick<LatencyCell, 'model_version' | 'feature' | 'variant'>;
+
+/** What was called in the window, the busiest first. */
+export async function readKeys(query: Query, { labels }: Question, { minutes }: Window): Promise<Key[]> {
+  return await query<Key & { model_version: string }>(
+    `select s.model_version, s.feature, s.variant from (${summarySource}) s
+     group by s.model_version, s.feature, s.variant order by sum(s.request_count) desc limit ${maxHistograms}`,
+    [minutes, labels.model_version ?? null, labels.feature ?? null],
+  );
+}
+
+/** Histograms of evenly spread minutes of the window, the fewer the more keys there are. */
 export async function readHistograms(
   query: Query,
   { labels }: Question,
   { minutes }: Window,
+  keyCount: number,
 ): Promise<LatencyCell[]> {
+  const most = Math.max(leastMinutes, Math.floor(maxHistograms / Math.max(1, keyCount)));
+  const step = Math.max(1, minutes.length / most);
+  const some = minutes.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));
   return await query<LatencyCell & { model_version: string }>(
     `select b.model_version, b.feature, b.variant, array_agg(b.bin order by b.bin) as bins,
        array_agg(b.n order by b.bin) as counts
@@ -32,19 +52,28 @@ export async function readHistograms(
        group by s.model_version, s.feature, s.variant, h.bin
      ) b
      group by b.model_version, b.feature, b.variant`,
-    [minutes, labels.model_version ?? null, labels.feature ?? null],
+    [some, labels.model_version ?? null, labels.feature ?? null],
   );
 }
 
-/** What a cell with too few calls is measured by: the same model's feature, the model, everything. */
-const levels: readonly ((cell: LatencyCell) => string)[] = [
+/**
+ * What a cell with too few calls is measured by: the same model's feature; the model; of a model that is new the feature;
+ * everything.
+ */
+const levels: readonly ((key: Key) => string)[] = [
   ({ model_version, feature, variant }) => JSON.stringify([model_version, feature, variant]),
   ({ model_version, feature }) => JSON.stringify([model_version, feature]),
   ({ model_version }) => model_version,
+  ({ feature }) => feature,
 ];
 
-/** Per cell the bin above which a call is slow: as the slowest twentieth of the cell's own calls were. */
-export function slowLimits(cells: readonly LatencyCell[]): SlowLimits {
+/**
+ * Per cell the bin above which a call is slow: as the slowest twentieth of the cell's own calls were.
+ *
+ * @param cells of the baseline
+ * @param keys of both windows
+ */
+export function slowLimits(cells: readonly LatencyCell[], keys: readonly Key[]): SlowLimits {
   const otherBin = usualBin(...merged(cells));
   const byLevel = levels.map((keyOf) => {
     const groups = new Map<string, LatencyCell[]>();
@@ -57,28 +86,33 @@ export function slowLimits(cells: readonly LatencyCell[]): SlowLimits {
     );
   });
   return {
-    cells: cells.map((cell) => ({
-      model_version: cell.model_version,
-      feature: cell.feature,
-      variant: cell.variant,
+    cells: distinct(keys).map(({ model_version, feature, variant }) => ({
+      model_version,
+      feature,
+      variant,
       bin:
-        byLevel.map((bins, level) => bins.get(levels[level]!(cell))).find((bin) => bin !== undefined) ??
-        otherBin,
+        byLevel
+          .map((bins, level) => bins.get(levels[level]!({ model_version, feature, variant })))
+          .find((bin) => bin !== undefined) ?? otherBin,
     })),
     otherBin,
   };
 }
 
-/** How many of a cell's calls are slow, as sums of 0 and 1. */
-export function slowAbove(cell: LatencyCell, limits: SlowLimits): Cell {
-  const { model_version, feature, variant, bins, counts } = cell;
-  const own = limits.cells.find(
-    (limit) =>
-      limit.model_version === model_version && limit.feature === feature && limit.variant === variant,
-  );
-  const limit = own?.bin ?? limits.otherBin;
-  const slow = counts.reduce((sum, count, i) => (bins[i]! > limit ? sum + count : sum), 0);
-  return { model_version, feature, variant, n: total(counts), sum: slow, sumSq: slow };
+function distinct(keys: readonly Key[]): Key[] {
+  return [...new Map(keys.map((key) => [levels[0]!(key), key])).values()];
+}
+
+/** How many of each cell's calls are slow, as sums of 0 and 1. */
+export function slowAbove(cells: readonly LatencyCell[], limits: SlowLimits): Cell[] {
+  const keyOf = levels[0]!;
+  const binOf = new Map(limits.cells.map((limit) => [keyOf(limit), limit.bin]));
+  return cells.map((cell) => {
+    const { model_version, feature, variant, bins, counts } = cell;
+    const limit = binOf.get(keyOf(cell)) ?? limits.otherBin;
+    const slow = counts.reduce((sum, count, i) => (bins[i]! > limit ? sum + count : sum), 0);
+    return { model_version, feature, variant, n: total(counts), sum: slow, sumSq: slow };
+  });
 }
 
 /** The p95 of all cells together in ms, within 1 %. */

@@ -4,9 +4,8 @@ import type { Query } from './bounded.ts';
 const minuteMs = 60_000;
 /** Summaries begin at full minutes: a window as short as this is counted from its rows, to the millisecond. */
 const maxExactMs = 3 * minuteMs;
-/** Of a longer window so many minutes are read, spread evenly. Histograms weigh more. */
+/** Of a longer window so many minutes are read, spread evenly. */
 const maxMinutes = 400;
-const maxHistogramMinutes = 30;
 
 export interface Window {
   readonly since: Date;
@@ -29,7 +28,6 @@ export function windowsOf({ metric, since, until, baselineSince, baselineUntil }
   if (!(since < until)) throw new RangeError('until must be later than since');
   if (!(baselineSince < baselineUntil))
     throw new RangeError('baselineUntil must be later than baselineSince');
-  const most = metric === 'latency' ? maxHistogramMinutes : maxMinutes;
   const exact = until.getTime() - since.getTime() < maxExactMs;
   const isVolume = metric === 'traffic' || metric === 'cost';
   // What is compared by its amount needs whole minutes.
@@ -40,22 +38,17 @@ export function windowsOf({ metric, since, until, baselineSince, baselineUntil }
     before: windowOf(baselineSince, new Date(Math.min(baselineUntil.getTime(), since.getTime())), {
       first: floor(baselineSince),
       past: floor(new Date(beforeUntil)),
-      most,
     }),
-    after: windowOf(since, until, { first, past, most }),
+    after: windowOf(since, until, { first, past }),
     exact,
   };
 }
 
-function windowOf(
-  since: Date,
-  until: Date,
-  { first, past, most }: { first: number; past: number; most: number },
-): Window {
+function windowOf(since: Date, until: Date, { first, past }: { first: number; past: number }): Window {
   const count = Math.max(0, Math.ceil((past - first) / minuteMs));
-  const step = Math.max(1, count / most);
+  const step = Math.max(1, count / maxMinutes);
   const minutes = Array.from(
-    { length: Math.min(count, most) },
+    { length: Math.min(count, maxMinutes) },
     (_, index) => new Date(first + Math.floor(index * step) * minuteMs),
   );
   const covered = minutes.map((minute) => Math.min(minuteMs, past - minute.getTime()) / 1000);
