@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { addAlertsCommand } from './commands/alerts.ts';
 import { addBacktestCommand } from './commands/backtest.ts';
 import { addBackupCommand } from './commands/backup.ts';
 import { addColdCommand } from './commands/cold.ts';
@@ -37,6 +38,7 @@ export async function runCli(args: string[]): Promise<void> {
     addReplayCommand,
     addSimulateCommand,
     addKeysCommand,
+    addAlertsCommand,
     addEtlCommand,
     addRetentionCommand,
     addColdCommand,

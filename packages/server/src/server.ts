@@ -14,6 +14,7 @@ import { PlainConnections } from './access/plainConnections.ts';
 import { requestIdOf } from './access/requestId.ts';
 import { type GuardedRoute, guardRoutes } from './access/routes.ts';
 import { registerBacktest } from './alert/backtest/route.ts';
+import { configuredChannels } from './alert/channels/configured.ts';
 import { environmentChannels } from './alert/channels/environment.ts';
 import type { ServiceUrls } from './alert/channels/make.ts';
 import { AlertDelivery } from './alert/delivery.ts';
@@ -150,11 +151,14 @@ export async function startServer(
     closers.push(() => pulse.stop());
     const compactor = new Compactor(pool, log);
     closers.push(() => compactor.stop());
+    const ownChannels = environmentChannels(settings);
     // Made before the feed, which wakes it; it begins when the page has an address.
     const delivery = new AlertDelivery({
       pool,
       log,
-      channels: environmentChannels(settings),
+      channels: [...ownChannels, ...configuredChannels(config, ownChannels)],
+      digest: settings.digest,
+      timezone: settings.timezone,
       allow: settings.webhookAllow,
       publicUrl: () => settings.publicUrl ?? addressOf(app, settings),
       services,

@@ -102,3 +102,69 @@ describe('an alert', () => {
     expect(other.received).toEqual([]);
   });
 });
+
+describe('a channel', () => {
+  test('of the table keeps secrets that were written into its config out of sight, and is refused by name', async () => {
+    const { server, query } = await start({});
+    const write = (body: unknown) => server.post('/rest/v1/alert_channels', body);
+    expect(
+      await write({ name: 'ops', kind: 'slack', config: { url: 'https://hooks.example/secret' } }),
+    ).toMatchObject({
+      status: 201,
+    });
+    expect((await query('select config, secrets from alert_channels')).rows).toEqual([
+      { config: {}, secrets: { url: 'https://hooks.example/secret' } },
+    ]);
+    expect(await write({ name: 'a', kind: 'sms' })).toMatchObject({
+      status: 400,
+      body: { message: expect.stringContaining('kind must be one of slack, webhook') },
+    });
+    expect(await write({ name: 'a', kind: 'email', config: { to: 'a@b.example' } })).toMatchObject({
+      status: 400,
+      body: { message: expect.stringContaining('needs url, to and from') },
+    });
+  });
+
+  test('that is away is shown, gets the message when it is back, marked late, and is told of what is refused once', async () => {
+    let status = 503;
+    const slack = await receiver(() => ({ status }));
+    const { server, query } = await start({ SLACK_WEBHOOK_URL: slack.url });
+    const { text, values } = raise('failing');
+    await query(text, values);
+    await slack.until(({ length }) => length === 1);
+    const channel = async () => (await server.get('/alerts/channels')).body[0];
+    await expect.poll(channel).toMatchObject({ state: 'failing', waiting: 1, last_error: 'answered 503' });
+    expect((await server.get('/health')).body).toMatchObject({ alert_channels: { failing: 1, waiting: 1 } });
+    expect((await query(`select note from incident_timeline where kind = 'failing'`)).rows).toEqual([
+      { note: 'answered 503' },
+    ]);
+    await query(`update nowcast.incidents set opened_at = opened_at - interval '10 minutes'`);
+    status = 200;
+    const { body: tested } = await server.post('/alerts/channels/test', { name: 'slack' });
+    expect(tested).toEqual({ delivered: true });
+    await slack.until((received) => received.some(({ text: sent }) => sent.includes('it began 10 min ago')));
+    status = 404;
+    await query(`update system_alerts set status = 'resolved'`);
+    await expect.poll(channel).toMatchObject({ refused: 1, last_error: 'answered 404' });
+    const { length } = slack.received;
+    await query(`select pg_notify('nowcast_outbox', '')`);
+    await query(
+      `insert into nowcast.alert_outbox (kind, severity, payload) values ('digest', 'warning', '{"title": "News"}')`,
+    );
+    await slack.until((received) => received.length > length);
+    expect(slack.received.slice(length).map(({ body }) => body.text)).toEqual(['🔵 News']);
+  });
+
+  test('is tested by name; an unknown one is an error', async () => {
+    const { server } = await start({ SLACK_WEBHOOK_URL: 'https://127.0.0.2/x' });
+    expect(await server.post('/alerts/channels/test', { name: 'nobody' })).toMatchObject({ status: 404 });
+    expect(await server.post('/alerts/channels/test', { name: 1 })).toMatchObject({
+      status: 400,
+      body: { field: 'name' },
+    });
+    expect((await server.post('/alerts/channels/test', { name: 'slack' })).body).toEqual({
+      delivered: false,
+      error: 'the host has an address that is not public; NOWCAST_WEBHOOK_ALLOW can allow it by host or CIDR',
+    });
+  });
+});

@@ -176,3 +176,77 @@ create or replace function nowcast.channel_tested(of_channel text, error text) r
     last_error = coalesce(excluded.last_error, c.last_error),
     last_error_at = coalesce(excluded.last_error_at, c.last_error_at)
 $$;
+
+-- Takes a digest in hand once a key, however many servers make it. True when it was this call.
+create or replace function nowcast.enqueue_digest(key text, payload jsonb) returns boolean
+  language plpgsql as $$
+begin
+  perform pg_advisory_xact_lock(nowcast.incident_lock());
+  insert into nowcast.alert_outbox (kind, severity, labels, payload)
+  select 'digest', 'warning', jsonb_build_object('digest', key), enqueue_digest.payload
+  where not exists (
+    select from nowcast.alert_outbox o where o.incident_id is null and o.kind = 'digest' and o.labels ->> 'digest' = key
+  );
+  return found;
+end
+$$;
+
+-- What fired, a row a rule: for the digest. `bad_seconds` is how long it was bad, without the calm that its end waits for;
+-- `returned` counts those that came back within half an hour of their end.
+create or replace function nowcast.fired_rules(since timestamptz, until timestamptz) returns table (
+  rule text, fired integer, acknowledged integer, median_bad_seconds double precision, returned integer,
+  median_pause_seconds double precision, for_seconds integer, keep_firing_seconds integer
+) language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(a.rule, a.alert_type), count(*)::integer,
+    (count(*) filter (where a.acknowledged_at is not null))::integer,
+    percentile_cont(0.5) within group (order by greatest(0,
+      extract(epoch from coalesce(a.resolved_at, until) - a.timestamp) - coalesce(r.keep_firing_seconds, 0))::double precision),
+    (count(*) filter (where a.pause <= interval '30 minutes'))::integer,
+    percentile_cont(0.5) within group (order by extract(epoch from a.pause)::double precision)
+      filter (where a.pause <= interval '30 minutes'),
+    max(r.for_seconds), max(r.keep_firing_seconds)
+  from (
+    select a.*, a.timestamp - lag(a.resolved_at) over (partition by a.rule, a.labels order by a.id) as pause
+    from public.system_alerts a where a.timestamp >= since and a.timestamp < until
+  ) a left join public.alert_rules r on r.name = a.rule
+  group by 1 order by 2 desc, 1
+$$;
+
+-- What is wrong with a channel of the table in one sentence, or null. Values of secrets are not repeated.
+create or replace function nowcast.broken_channel(channel public.alert_channels) returns text
+  language sql immutable as $$
+  select case
+    when channel.kind not in ('slack', 'webhook', 'email', 'pagerduty', 'discord', 'teams')
+      then format('kind must be one of slack, webhook, email, pagerduty, discord, teams, not "%s"', channel.kind)
+    when n.missing is not null then format('a channel of kind %s needs %s', channel.kind, n.missing)
+  end
+  from (select channel.config || channel.secrets as given) g
+  cross join lateral (select case channel.kind
+    when 'slack' then case when not (g.given ? 'url' or g.given ?& array['token', 'channel']) then 'url, or token and channel' end
+    when 'email' then case when not g.given ?& array['url', 'to', 'from'] then 'url, to and from' end
+    when 'pagerduty' then case when not g.given ? 'routing_key' then 'routing_key' end
+    else case when not g.given ? 'url' then 'url' end
+  end as missing) n
+$$;
+
+-- Whoever writes a channel may put everything into `config`: what is secret goes where nobody reads it.
+create or replace function nowcast.channel_written() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  hidden constant text[] := array['url', 'token', 'signing_secret', 'routing_key'];
+  broken text;
+begin
+  new.secrets := new.secrets || coalesce(
+    (select jsonb_object_agg(f.key, f.value) from jsonb_each(new.config) f where f.key = any (hidden)), '{}');
+  new.config := new.config - hidden;
+  new.updated_at := now();
+  broken := nowcast.broken_channel(new);
+  if broken is not null then
+    raise exception 'alert channel %: %', new.name, broken using errcode = 'check_violation', schema = 'public',
+      table = 'alert_channels';
+  end if;
+  return new;
+end
+$$;
+create or replace trigger channel_written before insert or update on public.alert_channels
+  for each row execute function nowcast.channel_written();

@@ -6,7 +6,11 @@ import { realServices, type ServiceUrls } from './channels/make.ts';
 import { ChannelRegistry } from './channels/registry.ts';
 import type { ChannelSpec } from './channels/spec.ts';
 import { testMessage } from './message/test.ts';
+import { sendAlertDigest } from './outbox/alertDigest.ts';
 import { DeliveryWorker, type SendResult, type WorkerTimings, workerTimings } from './outbox/worker.ts';
+
+/** The outbox knows what was sent, so looking often costs nothing. */
+const digestIntervalMs = 300_000;
 
 interface DeliveryOptions {
   readonly pool: pg.Pool;
@@ -16,6 +20,10 @@ interface DeliveryOptions {
   /** Hosts and CIDRs that may be reached although they are private. */
   readonly allow: readonly string[];
   readonly publicUrl: () => string;
+  /** How often what fired is summed up. */
+  readonly digest?: 'off' | 'daily' | 'weekly';
+  /** IANA name: whose morning the digest comes in. */
+  readonly timezone?: string;
   readonly services?: ServiceUrls | undefined;
   readonly timings?: WorkerTimings | undefined;
 }
@@ -53,10 +61,19 @@ export class AlertDelivery {
   readonly #registry: ChannelRegistry;
   readonly #worker: DeliveryWorker;
   readonly #publicUrl: () => string;
+  readonly #log: Logger;
+  readonly #sendDigest: (() => Promise<boolean>) | undefined;
+  #digestTimer: NodeJS.Timeout | undefined;
+  #digesting: Promise<void> | undefined;
   readonly #counts = new Map<string, { kind: string; result: SendResult; messages: number }>();
 
   /** @throws Error naming the entry of `allow` that is no host and no CIDR */
-  constructor({ pool, log, channels, allow, publicUrl, services = realServices, timings }: DeliveryOptions) {
+  constructor(options: DeliveryOptions) {
+    const { pool, log, channels, allow, publicUrl, services = realServices, timings } = options;
+    const { digest = 'off', timezone = 'UTC' } = options;
+    this.#log = log;
+    this.#sendDigest =
+      digest === 'off' ? undefined : () => sendAlertDigest(pool, digest, timezone, new Date());
     this.#pool = pool;
     this.#publicUrl = publicUrl;
     this.#registry = new ChannelRegistry(pool, channels, new AddressGuard(allow), services);
@@ -72,6 +89,18 @@ export class AlertDelivery {
 
   start(): void {
     this.#worker.start();
+    const sendDigest = this.#sendDigest;
+    if (sendDigest === undefined) return;
+    this.#digestTimer = setInterval(() => {
+      this.#digesting ??= sendDigest()
+        .then(
+          () => undefined,
+          (error: unknown) => this.#log.warn({ err: error }, 'summing up alerts failed; it is tried again'),
+        )
+        .finally(() => {
+          this.#digesting = undefined;
+        });
+    }, digestIntervalMs).unref();
   }
 
   /** Something is to be delivered, perhaps. */
@@ -80,6 +109,8 @@ export class AlertDelivery {
   }
 
   async stop(): Promise<void> {
+    clearInterval(this.#digestTimer);
+    await this.#digesting;
     await this.#worker.stop();
   }
 
