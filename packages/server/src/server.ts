@@ -308,6 +308,8 @@ export async function startServer(
     closers.push(() => engine.stop());
 
     await app.listen({ host: settings.host, port: settings.port });
+    const grpcPort = settings.otlpGrpcPort ?? (settings.port === 4318 ? 4317 : 0);
+    if (grpcPort > 0) closers.push(await openGrpcDoor(app, settings, grpcPort, log));
     // Refuse new requests first, then let what was accepted be committed.
     closers.push(async () => app.server.closeIdleConnections());
     closers.push(() => delivery.stop());
@@ -318,6 +320,28 @@ export async function startServer(
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/** The second door of OpenTelemetry. Another program at its port is no reason not to start: HTTP is there. */
+async function openGrpcDoor(
+  app: FastifyInstance,
+  { host, maxBodyBytes, maxReceivingBytes }: Settings,
+  port: number,
+  log: Logger,
+): Promise<() => Promise<void>> {
+  // Loaded here, so that a start without it does not wait for it.
+  const { listenOtlpGrpc } = await import('./ingest/otlp/grpc.ts');
+  try {
+    const door = ownAddressOf(app);
+    const grpc = await listenOtlpGrpc({ host, port, door, maxBodyBytes, maxReceivingBytes });
+    return () => grpc.close();
+  } catch (error) {
+    log.warn(
+      { code: (error as NodeJS.ErrnoException).code, port },
+      'OpenTelemetry by gRPC is off, its port cannot be opened: free it, or set NOWCAST_OTLP_GRPC_PORT to another, or to 0',
+    );
+    return async () => undefined;
   }
 }
 

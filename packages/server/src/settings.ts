@@ -7,6 +7,8 @@ import { StartupError } from './startupError.ts';
 export type Settings = {
   port: number;
   host: string;
+  /** 0 is off; undefined is 4317 beside the port 4318, and off beside another. */
+  otlpGrpcPort: number | undefined;
   /** A given PostgreSQL; without it the embedded one runs. */
   databaseUrl: string | undefined;
   /** Absolute path. */
@@ -99,6 +101,15 @@ export const settingsTable: SettingsTable = {
     rule: 'a host name or an IP address',
     parse: (text) => (/^[\w.:%-]+$/.test(text) ? text : undefined),
     fallback: '127.0.0.1',
+  },
+  otlpGrpcPort: {
+    ...listed(
+      'NOWCAST_OTLP_GRPC_PORT',
+      'port of OpenTelemetry by gRPC, 0 for none',
+      '4317 beside PORT 4318, otherwise none',
+    ),
+    ...wholeNumber(0, 65_535),
+    fallback: undefined,
   },
   databaseUrl: {
     ...listed(

@@ -83,6 +83,18 @@ export function writeStatus(code: number, message: string): Uint8Array {
   return writer.uint32(tag(2, lengthDelimited)).string(message).finish();
 }
 
+/** The words of a `google.rpc.Status` that we wrote. */
+export function readStatusMessage(body: Uint8Array): string {
+  const reader = protobuf.Reader.create(body);
+  let message = '';
+  while (reader.pos < reader.len) {
+    const key = reader.uint32();
+    if (key === tag(2, lengthDelimited)) message = reader.string();
+    else reader.skipType(key & 7);
+  }
+  return message;
+}
+
 function tag(field: number, wireType: number): number {
   return (field << 3) | wireType;
 }
