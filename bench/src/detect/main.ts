@@ -2,6 +2,7 @@
 import { SeriesDetector } from 'nowcast/dist/process/detect/index.js';
 import { printExplanations } from './explanations.ts';
 import { apply, labelledSeries } from './incidents.ts';
+import { printLive } from './live.ts';
 import { random } from './random.ts';
 import { rateAlarms, rateDelay, rateName, rates } from './rates.ts';
 import { printRules } from './rules.ts';
@@ -147,4 +148,5 @@ printDelays();
 printLabelled();
 printCost();
 await printRules();
+await printLive();
 await printExplanations();

@@ -303,6 +303,7 @@ export async function startServer(
         const report = canary.report();
         return { problems: await ownProblems(dataDir, report), isBlind: report.status === 'failed' };
       },
+      onLook: (seconds) => metrics.evaluated(seconds),
       intervalMs: lookIntervalMs,
     });
     closers.push(() => engine.stop());

@@ -6,8 +6,6 @@ import { Explainer } from './explainer.ts';
 import { dayMs, fiveMs, hourMs, minuteMs } from './timeline.ts';
 
 export const defaultLookIntervalMs = 1_000;
-/** A feed that is busy all the time makes no more looks than this. */
-const leastIntervalMs = 500;
 const clientIntervalMs = 5_000;
 const leaseIntervalMs = 1_500;
 /** Late events change minutes that were read before. */
@@ -17,7 +15,6 @@ const recentMs = minuteMs;
 const aheadMs = 2 * minuteMs;
 /** All detectors are saved within a minute or two, a few at each look. */
 const detectorsPerLook = 15;
-const slowLookMs = 2_000;
 
 export interface EngineOptions {
   readonly pool: pg.Pool;
@@ -59,13 +56,6 @@ export class Engine {
     this.#schedule(0);
   }
 
-  /** Something came in: no need to wait for the clock. */
-  wake(): void {
-    if (this.#running !== undefined || this.#stopped) return;
-    const earliestMs = this.#startedAtMs + leastIntervalMs - Date.now();
-    if (earliestMs <= 0) this.#schedule(0);
-  }
-
   async stop(): Promise<void> {
     this.#stopped = true;
     clearTimeout(this.#timer);
@@ -92,6 +82,7 @@ export class Engine {
       if (!(await this.#holdsLease())) return;
       this.#evaluator ??= await this.#begin();
       await this.#judge(this.#evaluator);
+      this.#options.onLook?.((performance.now() - began) / 1000);
       if (this.#failing) this.#options.log.info('the rules are judged again');
       this.#failing = false;
     } catch (error) {
@@ -102,9 +93,6 @@ export class Engine {
       // What others wrote meanwhile is read anew.
       this.#heldAtMs = Number.NEGATIVE_INFINITY;
     }
-    const seconds = (performance.now() - began) / 1000;
-    this.#options.onLook?.(seconds);
-    if (seconds * 1000 > slowLookMs) this.#options.log.debug({ seconds }, 'judging the rules took long');
   }
 
   async #holdsLease(): Promise<boolean> {

@@ -46,6 +46,7 @@ export class SelfMetrics {
   readonly #commitSeconds: Series;
   readonly #transactionEvents: Series;
   readonly #endToEndSeconds: Series;
+  readonly #evaluationSeconds: Series;
 
   constructor() {
     const registry = this.#registry;
@@ -72,6 +73,12 @@ export class SelfMetrics {
       registry,
       'nowcast_end_to_end_seconds',
       'Time that a synthetic event took through the database and the feed to a subscribed socket.',
+      secondsBuckets,
+    ).series();
+    this.#evaluationSeconds = new PlainHistogram(
+      registry,
+      'nowcast_rule_evaluation_seconds',
+      'Time of one look at all alert rules, reads and writes included.',
       secondsBuckets,
     ).series();
     this.#counter('nowcast_events_total', 'Events received, by what became of them.', ['reason'], () =>
@@ -108,6 +115,10 @@ export class SelfMetrics {
 
   endToEnd(seconds: number): void {
     this.#endToEndSeconds.observe(seconds);
+  }
+
+  evaluated(seconds: number): void {
+    this.#evaluationSeconds.observe(seconds);
   }
 
   /** Times the requests of every route. To be called before the routes are registered. */
