@@ -30,6 +30,8 @@ const alert = (differences: Partial<Alert> = {}): Alert => ({
   model: 'v1',
   acknowledged: false,
   firing: true,
+  silenced: false,
+  incidentId: null,
   ...differences,
 });
 

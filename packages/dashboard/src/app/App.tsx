@@ -6,13 +6,13 @@ import { KeyForm } from './KeyForm.tsx';
 import { hrefOf, usePlace } from './router.ts';
 import { Shell } from './Shell.tsx';
 import { signIn, useFeed } from './session.ts';
-import { views } from './views.ts';
+import { viewAt } from './views.ts';
 
 export function App() {
   const feed = useFeed();
   const { path } = usePlace();
   const { phase } = useCell(feed.connection);
-  const view = views.find((candidate) => candidate.path === path);
+  const view = viewAt(path);
   return (
     <Shell>
       {phase === 'denied' ? (

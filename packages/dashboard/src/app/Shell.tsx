@@ -1,13 +1,15 @@
 import { type ReactNode, useCallback, useState } from 'react';
 import icon from '../icon.svg';
 import { Button } from '../ui/Button.tsx';
+import { AlertToasts } from './AlertToasts.tsx';
 import { ConnectionBadge } from './ConnectionBadge.tsx';
-import { go, hrefOf, usePlace } from './router.ts';
+import { PageLink } from './PageLink.tsx';
+import { usePlace } from './router.ts';
 import { ShortcutsDialog } from './ShortcutsDialog.tsx';
 import { useShortcut } from './shortcuts.ts';
 import { ThemeButton } from './ThemeButton.tsx';
 import { nextTheme } from './theme.ts';
-import { views } from './views.ts';
+import { viewAt, views } from './views.ts';
 
 /** What stands around every view. */
 export function Shell({ children }: { children: ReactNode }) {
@@ -37,18 +39,13 @@ export function Shell({ children }: { children: ReactNode }) {
             <ul className="flex sm:gap-1">
               {views.map((view) => (
                 <li key={view.path}>
-                  <a
-                    href={hrefOf({ path: view.path })}
-                    aria-current={view.path === path ? 'page' : undefined}
-                    onClick={(event) => {
-                      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-                      event.preventDefault();
-                      go({ path: view.path });
-                    }}
-                    className="block rounded-md px-1.5 py-1 font-medium text-muted text-small sm:px-2.5 hover:text-text aria-[current]:bg-raised aria-[current]:text-text"
+                  <PageLink
+                    path={view.path}
+                    isCurrent={view === viewAt(path)}
+                    className="block rounded-md px-1.5 py-1 font-medium text-muted text-small hover:text-text aria-[current]:bg-raised aria-[current]:text-text sm:px-2.5"
                   >
                     {view.title}
-                  </a>
+                  </PageLink>
                 </li>
               ))}
             </ul>
@@ -75,6 +72,7 @@ export function Shell({ children }: { children: ReactNode }) {
       >
         {children}
       </main>
+      <AlertToasts />
       {helpOpen && <ShortcutsDialog onClose={() => setHelpOpen(false)} />}
     </div>
   );

@@ -9,6 +9,9 @@ export interface Alert {
   readonly model: string | undefined;
   readonly acknowledged: boolean;
   readonly firing: boolean;
+  readonly silenced: boolean;
+  /** null before incidents were recorded. */
+  readonly incidentId: number | null;
 }
 
 type Row = Readonly<Record<string, unknown>>;
@@ -26,6 +29,8 @@ export function readAlert(row: Row): Alert {
     model: typeof model === 'string' ? model : undefined,
     acknowledged: row.acknowledged === true,
     firing: row.status === 'firing',
+    silenced: row.silenced === true,
+    incidentId: row.incident_id === null || row.incident_id === undefined ? null : Number(row.incident_id),
   };
 }
 

@@ -23,7 +23,8 @@ export function makeClient(key: string, { clock, refused, heartbeat }: ClientHoo
       fetch: async (input, init) => {
         const response = await fetch(input, init);
         clock.observe(Date.parse(response.headers.get('date') ?? ''));
-        if (response.status === 401 && (init?.method ?? 'GET') !== 'PATCH') refused();
+        // What changes something may need another key than what reads: whoever asked says so.
+        if (response.status === 401 && ['GET', 'HEAD'].includes(init?.method ?? 'GET')) refused();
         return response;
       },
     },

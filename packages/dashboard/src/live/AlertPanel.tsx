@@ -1,5 +1,6 @@
 import { useState } from 'react';
-import { KeyForm } from '../app/KeyForm.tsx';
+import { ButtonLink } from '../app/ButtonLink.tsx';
+import { ServiceKeyDrawer } from '../app/ServiceKeyDrawer.tsx';
 import { signIn, useFeed } from '../app/session.ts';
 import type { Alert } from '../data/alerts.ts';
 import { useCell } from '../data/cell.ts';
@@ -7,7 +8,6 @@ import { duration, timeOfDay } from '../data/format.ts';
 import { acknowledge, LoadError } from '../data/queries.ts';
 import { rangeReaching } from '../data/range.ts';
 import { Button } from '../ui/Button.tsx';
-import { Drawer } from '../ui/Drawer.tsx';
 import { Icon } from '../ui/Icon.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import { panelState } from '../ui/panelState.ts';
@@ -70,27 +70,22 @@ export function AlertPanel({ className }: { className?: string }) {
         ))}
       </ul>
       {refused !== undefined && (
-        <Drawer
-          place="middle"
+        <ServiceKeyDrawer
+          what="Acknowledging"
           onClose={() => setRefused(undefined)}
-          title="Acknowledging needs a service key"
-        >
-          <KeyForm
-            explanation="The key of this browser may only read. With a service key it may also change alerts."
-            onKey={(key) => {
-              const { client } = signIn(key);
-              // Where this key may not either, the alert stays, and asking again says why.
-              acknowledge(client, refused.id).catch(() => undefined);
-            }}
-          />
-        </Drawer>
+          onKey={(key) => {
+            const { client } = signIn(key);
+            // Where this key may not either, the alert stays, and asking again says why.
+            acknowledge(client, refused.id).catch(() => undefined);
+          }}
+        />
       )}
     </Panel>
   );
 }
 
 function AlertLine({ alert, now, onAcknowledge }: { alert: Alert; now: number; onAcknowledge: () => void }) {
-  const { severity, type, message, model, at, acknowledged, firing } = alert;
+  const { severity, type, message, model, at, acknowledged, firing, incidentId } = alert;
   const critical = severity === 'critical';
   return (
     <li data-alert={alert.id} className="grid gap-1.5 border-line border-t px-4 py-3">
@@ -109,6 +104,7 @@ function AlertLine({ alert, now, onAcknowledge }: { alert: Alert; now: number; o
       </div>
       <p className="break-words text-small">{message}</p>
       <div className="flex flex-wrap items-center gap-1.5">
+        {incidentId !== null && <ButtonLink path={`/alerts/${incidentId}`}>Why</ButtonLink>}
         {model !== undefined && (
           <Button
             onClick={() => {

@@ -27,16 +27,18 @@ begin
 end
 $$;
 
+-- A silence is told under the name of the view that shows it.
 do $$
 declare
-  watched text;
+  watched regclass;
 begin
-  foreach watched in array array['system_alerts', 'metrics_pulse', 'daily_metrics_summary'] loop
-    execute format('create or replace trigger feed_insert after insert on public.%I
+  foreach watched in array array['public.system_alerts', 'public.metrics_pulse', 'public.daily_metrics_summary',
+    'public.alert_rules', 'nowcast.alert_silences'] loop
+    execute format('create or replace trigger feed_insert after insert on %s
       referencing new table as new_rows for each statement execute function nowcast.feed_changes()', watched);
-    execute format('create or replace trigger feed_update after update on public.%I
+    execute format('create or replace trigger feed_update after update on %s
       referencing new table as new_rows for each statement execute function nowcast.feed_changes()', watched);
-    execute format('create or replace trigger feed_delete after delete on public.%I
+    execute format('create or replace trigger feed_delete after delete on %s
       referencing old table as old_rows for each statement execute function nowcast.feed_changes()', watched);
   end loop;
 end

@@ -1,0 +1,113 @@
+import { useCallback, useEffect } from 'react';
+import { PageLink } from '../app/PageLink.tsx';
+import { useFeed } from '../app/session.ts';
+import { loadIncident } from '../data/alertQueries.ts';
+import { duration, timeOfDay } from '../data/format.ts';
+import type { LiveFeed } from '../data/liveFeed.ts';
+import { Panel } from '../ui/Panel.tsx';
+import { useNow } from '../ui/useNow.ts';
+import { ExplanationPanel } from './ExplanationPanel.tsx';
+import { IncidentActions } from './IncidentActions.tsx';
+import { Marks } from './IncidentList.tsx';
+import { SeverityBadge } from './SeverityBadge.tsx';
+import { TimelinePanel } from './TimelinePanel.tsx';
+import { useAlertLoad } from './useAlertLoad.ts';
+
+/** One incident: what changed, why, since when, who knows. */
+export function IncidentPage({ id }: { id: number }) {
+  const feed = useFeed();
+  const now = useNow(feed.clock, 10_000);
+  const { value, state, reload } = useAlertLoad(
+    'system_alerts alert_silences incident_timeline',
+    useCallback(({ client }: LiveFeed) => loadIncident(client, id), [id]),
+  );
+  const title = value?.incident.title;
+  useEffect(() => {
+    if (title !== undefined) document.title = `${title} Nowcast`;
+  }, [title]);
+  const back = (
+    <p className="text-small">
+      <PageLink path="/alerts">All alerts</PageLink>
+    </p>
+  );
+  if (value === null)
+    return (
+      <>
+        {back}
+        <Panel title="No such incident" state={{ kind: 'live' }}>
+          <p className="px-4 pb-4">There is no incident {id} in this database.</p>
+        </Panel>
+      </>
+    );
+  if (value === undefined)
+    return (
+      <>
+        {back}
+        <Panel title="Incident" state={state} onRetry={reload} bodyClassName="min-h-40">
+          {null}
+        </Panel>
+      </>
+    );
+  const { incident, alerts, timeline } = value;
+  const { closedAt, openedAt, severity } = incident;
+  const explained = alerts.find(({ explanation }) => explanation != null) ?? alerts[0];
+  return (
+    <>
+      {back}
+      <section
+        aria-label="Incident"
+        data-panel="Incident"
+        data-state={state.kind}
+        className={`grid gap-3 rounded-panel border bg-surface p-4 sm:p-5 ${closedAt !== null ? 'border-line' : severity === 'critical' ? 'border-bad/60' : 'border-warning/50'}`}
+      >
+        <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
+          <SeverityBadge severity={severity} over={closedAt !== null} />
+          <Marks incident={incident} />
+          <span className="text-muted text-small" data-since>
+            {closedAt === null
+              ? `Since ${timeOfDay(openedAt, now)}, ${duration(now - openedAt)}`
+              : `${timeOfDay(openedAt, now)} to ${timeOfDay(closedAt, now)}, ${duration(closedAt - openedAt)}`}
+          </span>
+        </div>
+        <div role="status" aria-live="polite">
+          <h1 className="min-w-0 text-balance break-words font-semibold text-figure tracking-tight">
+            {incident.title}
+          </h1>
+        </div>
+        {incident.models.length > 0 && (
+          <p className="flex min-w-0 flex-wrap gap-x-3 gap-y-1 text-small">
+            <span className="text-muted">Model versions</span>
+            {incident.models.map((model) => (
+              <PageLink key={model} path="/" params={{ model }}>
+                {model}
+              </PageLink>
+            ))}
+          </p>
+        )}
+        <IncidentActions incident={incident} />
+      </section>
+      <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-3 xl:grid-cols-[minmax(0,1fr)_26rem]">
+        {explained !== undefined && <ExplanationPanel alert={explained} now={now} state={state} />}
+        <TimelinePanel timeline={timeline} now={now} state={state} />
+        {alerts.length > 1 && (
+          <Panel title="Alerts" caption={`${alerts.length} of this incident`} state={state}>
+            <ul>
+              {alerts.map((alert) => (
+                <li key={alert.id} className="grid gap-1 border-line border-t px-4 py-2.5">
+                  <div className="flex flex-wrap items-center gap-x-2">
+                    <SeverityBadge severity={alert.severity} over={!alert.firing} />
+                    <span className="text-caption text-muted">
+                      since {timeOfDay(alert.at, now)}
+                      {alert.resolvedAt !== null && `, over at ${timeOfDay(alert.resolvedAt, now)}`}
+                    </span>
+                  </div>
+                  <p className="min-w-0 break-words text-small">{alert.message}</p>
+                </li>
+              ))}
+            </ul>
+          </Panel>
+        )}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,106 @@
+import { useCallback, useState } from 'react';
+import { loadRules, saveRule } from '../data/alertQueries.ts';
+import type { AlertRule } from '../data/alertRule.ts';
+import type { LiveFeed } from '../data/liveFeed.ts';
+import { Button } from '../ui/Button.tsx';
+import { FigureTable } from '../ui/FigureTable.tsx';
+import { Panel } from '../ui/Panel.tsx';
+import { RuleDrawer } from './RuleDrawer.tsx';
+import { newRule } from './ruleForm.ts';
+import { useAlertLoad } from './useAlertLoad.ts';
+import { useChange } from './useChange.tsx';
+
+const sources: Record<string, string> = {
+  default: 'as delivered',
+  config: 'nowcast.config.ts',
+  user: 'changed here or by SQL',
+};
+
+/** What counts as trouble. */
+export function RulePanel() {
+  const {
+    value = [],
+    state,
+    reload,
+  } = useAlertLoad(
+    'alert_rules',
+    useCallback(({ client }: LiveFeed) => loadRules(client), []),
+  );
+  const [edited, setEdited] = useState<{ readonly rule: AlertRule; readonly isNew: boolean }>();
+  const switching = useChange('Switching a rule');
+  const toggle = (rule: AlertRule) =>
+    switching.run(async (client) => {
+      await saveRule(client, { ...rule, enabled: !rule.enabled }, false);
+      return {
+        text: `${rule.name} is ${rule.enabled ? 'off' : 'on'}.`,
+        undo: (client) => saveRule(client, rule, false),
+      };
+    });
+  return (
+    <Panel
+      title="Rules"
+      caption={`${value.filter(({ enabled }) => enabled).length} of ${value.length} are on`}
+      state={state}
+      onRetry={reload}
+      actions={<Button onClick={() => setEdited({ rule: newRule, isNew: true })}>New threshold</Button>}
+    >
+      <FigureTable
+        label="Rules"
+        rowTitle="Rule"
+        rows={value}
+        keyOf={({ name }) => name}
+        head={(rule) => (
+          <button
+            type="button"
+            className="block max-w-full truncate text-left text-accent underline underline-offset-2"
+            onClick={() => setEdited({ rule, isNew: false })}
+          >
+            {rule.name}
+          </button>
+        )}
+        columns={[
+          {
+            title: 'On',
+            window: '',
+            cell: (rule) => (
+              <input
+                type="checkbox"
+                checked={rule.enabled}
+                disabled={switching.busy}
+                aria-label={`${rule.name} is on`}
+                onChange={() => toggle(rule)}
+                className="size-4 accent-accent"
+              />
+            ),
+          },
+          {
+            title: 'Severity',
+            window: '',
+            cell: ({ severity }) => (
+              <span className={severity === 'critical' ? 'font-semibold text-bad' : ''}>{severity}</span>
+            ),
+          },
+          { title: 'Fires when', window: '', cell: ({ condition }) => conditionInWords(condition) },
+          { title: 'From', window: '', cell: ({ source }) => sources[source] ?? source },
+        ]}
+      />
+      {edited !== undefined && (
+        <RuleDrawer
+          key={edited.rule.name}
+          rule={edited.rule}
+          isNew={edited.isNew}
+          onClose={() => setEdited(undefined)}
+        />
+      )}
+      {switching.dialog}
+    </Panel>
+  );
+}
+
+function conditionInWords(condition: AlertRule['condition']): string {
+  const parts = Object.entries(condition).map(
+    ([key, value]) =>
+      `${key.replaceAll('_', ' ')} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+  );
+  return parts.length === 0 ? '–' : parts.join(', ');
+}

@@ -1,0 +1,67 @@
+/** `system_alerts.explanation`: what changed, who explains it, three of its events. Every part of it may be missing. */
+export interface Explanation {
+  readonly sentence: string;
+  readonly causeSentence: string;
+  readonly causes: readonly { readonly sentence: string; readonly sharePct: number }[];
+  readonly since: number | undefined;
+  readonly examples: readonly Example[];
+  readonly deployed: readonly { readonly what: string; readonly value: string; readonly at: number }[];
+  readonly dataAgeSeconds: number | null;
+}
+
+export interface Example {
+  readonly id: string;
+  readonly at: number;
+  readonly model: string;
+  readonly latencyMs: number;
+  readonly isError: boolean;
+  readonly errorMessage: string | null;
+  readonly feature: string | null;
+  readonly userId: string | null;
+  readonly traceId: string | null;
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+export function readExplanation(value: unknown): Explanation | null {
+  if (!isRow(value)) return null;
+  const since = Date.parse(String(value.since));
+  return {
+    sentence: text(value.sentence) ?? '',
+    causeSentence: text(value.cause_sentence) ?? '',
+    causes: rows(value.causes).map((row) => ({
+      sentence: text(row.sentence) ?? `${String(row.dimension)} ${String(row.value)}`,
+      sharePct: 100 * Number(row.share ?? 0),
+    })),
+    since: Number.isNaN(since) ? undefined : since,
+    examples: rows(value.examples).map((row) => ({
+      id: String(row.id),
+      at: Date.parse(String(row.timestamp)),
+      model: String(row.model_version),
+      latencyMs: Number(row.inference_time_ms),
+      isError: row.is_error === true,
+      errorMessage: text(row.error_message),
+      feature: text(row.feature),
+      userId: text(row.user_id),
+      traceId: text(row.trace_id),
+    })),
+    deployed: rows(value.deployed).map((row) => ({
+      what: String(row.what),
+      value: String(row.value),
+      at: Date.parse(String(row.first_seen_at)),
+    })),
+    dataAgeSeconds: typeof value.data_age_seconds === 'number' ? value.data_age_seconds : null,
+  };
+}
+
+function rows(value: unknown): readonly Row[] {
+  return Array.isArray(value) ? value.filter(isRow) : [];
+}
+
+function text(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+function isRow(value: unknown): value is Row {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
