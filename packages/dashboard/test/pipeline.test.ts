@@ -71,7 +71,7 @@ test('the pipeline view says that the monitor works, what became of each senderâ
   await page.setViewportSize({ width: 390, height: 844 });
   await expectNoSidewaysScroll(page);
 
-  // Nothing is stored, so nothing is pushed: the open view asks by itself.
+  // Nothing is stored: the server tells that something was lost.
   await send(wrong);
   await why.filter({ hasText: /^3 / }).waitFor();
 

@@ -25,6 +25,7 @@ import { loadConfig } from './config/config.ts';
 import { applyRules } from './config/rules.ts';
 import { loadCatalog } from './deliver/catalog.ts';
 import { Feed } from './deliver/feed.ts';
+import { HourTotals } from './deliver/hourTotals.ts';
 import { publish, type Scope } from './deliver/published.ts';
 import { Pulse } from './deliver/pulse.ts';
 import { registerRealtime } from './deliver/realtime/hub.ts';
@@ -37,6 +38,7 @@ import { postCanary, registerCanaryDoor } from './health/canaryDoor.ts';
 import { ownProblems, registerHealth } from './health/health.ts';
 import { Ledger, senderName } from './health/ledger.ts';
 import { SelfMetrics } from './health/metrics.ts';
+import { StatusPush } from './health/statusPush.ts';
 import { registerHistoryQuery } from './history/cold/queryRoute.ts';
 import { History } from './history/history.ts';
 import { registerFeedback } from './ingest/feedback.ts';
@@ -149,6 +151,8 @@ export async function startServer(
     const memory = new RowMemory();
     const pulse = new Pulse(pool, log, () => hub.subscriberCount('metrics_pulse') > 0);
     closers.push(() => pulse.stop());
+    const totals = new HourTotals(pool, hub, log);
+    closers.push(() => totals.stop());
     const compactor = new Compactor(pool, log);
     closers.push(() => compactor.stop());
     const ownChannels = environmentChannels(settings);
@@ -173,6 +177,7 @@ export async function startServer(
       log,
       onEvents: (since, until) => {
         pulse.eventsChanged(since, until);
+        totals.eventsChanged();
         compactor.wake();
       },
       onKeysChanged: () => access.reload(),
@@ -182,6 +187,7 @@ export async function startServer(
     closers.push(() => feed.stop());
     hub.onSubscriptionsChanged((table, count) => {
       if (table === 'metrics_pulse' && count === 1) pulse.watchBegan();
+      if (table === 'metrics_hour_totals' && count > 0) totals.eventsChanged();
     });
 
     // Store: one connection writes in groups.
@@ -265,7 +271,7 @@ export async function startServer(
       intervalMs: canaryIntervalMs,
     });
     registerCanaryDoor(app, { canary, intake, bodies });
-    registerHealth(app, {
+    const health = registerHealth(app, {
       pool,
       dataDir: settings.databaseUrl === undefined ? settings.dataDir : undefined,
       pendingBytes: () => writer.pendingBytes,
@@ -274,6 +280,9 @@ export async function startServer(
       channels: () => delivery.summary(),
     });
     registerChannels(app, delivery);
+    const status = new StatusPush(hub, health, log);
+    closers.push(() => status.stop());
+    ledger.onWritten = () => status.lossesChanged();
     metrics.watch({
       deliveries: () => delivery.counts(),
       hub,

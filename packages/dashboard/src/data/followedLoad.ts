@@ -15,21 +15,22 @@ export interface FollowedLoadOptions<T> {
   /** While there is reason it is asked again, at most this often. */
   readonly everyMs: number;
   /** What gives reason; events where nothing else is said. */
-  readonly follow?: Follow;
-  /** What changes without an event too is asked again as often all the time, as long as the page is seen. */
-  readonly evenIdle?: boolean;
+  readonly follow?: Follow<T>;
   /** @param known what an answer may build on; undefined where something may have been missed */
   readonly ask: (known: T | undefined) => Promise<T>;
 }
 
-/**
- * Calls `changed` whenever what was loaded may not hold any more.
- *
- * @returns ends it
- */
-export type Follow = (feed: LiveFeed, changed: () => void) => () => void;
+export interface Signals<T> {
+  /** What was loaded may not hold any more: it is asked for again. */
+  readonly changed: () => void;
+  /** The new value came by itself. */
+  readonly take: (value: T) => void;
+}
 
-const followEvents: Follow = (feed, changed) => {
+/** @returns ends it */
+export type Follow<T> = (feed: LiveFeed, signals: Signals<T>) => () => void;
+
+export const followEvents: Follow<never> = (feed, { changed }) => {
   let { arrived } = feed.data.get();
   return feed.data.subscribe(() => {
     const now = feed.data.get().arrived;
@@ -60,7 +61,10 @@ export class FollowedLoad<T> {
     this.#options = options;
     this.#unsubscribe = [
       feed.data.subscribe(() => this.#liveChanged()),
-      (options.follow ?? followEvents)(feed, () => this.#changed()),
+      (options.follow ?? followEvents)(feed, {
+        changed: () => this.#changed(),
+        take: (value) => this.#take(value),
+      }),
     ];
     this.#liveChanged();
   }
@@ -68,19 +72,12 @@ export class FollowedLoad<T> {
   stop(): void {
     this.#stopped = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    document.removeEventListener('visibilitychange', this.#askOnceSeen);
     clearTimeout(this.#timer);
   }
 
   readonly reload = (): void => {
     this.#anew = true;
     void this.#ask(0);
-  };
-
-  readonly #askOnceSeen = (): void => {
-    document.removeEventListener('visibilitychange', this.#askOnceSeen);
-    if (document.visibilityState === 'visible') void this.#ask(0);
-    else document.addEventListener('visibilitychange', this.#askOnceSeen);
   };
 
   #liveChanged(): void {
@@ -97,6 +94,15 @@ export class FollowedLoad<T> {
     this.#timer ??= setTimeout(() => void this.#ask(0), Math.max(gatherMs, restMs));
   }
 
+  #take(value: T): void {
+    if (this.#stopped) return;
+    // What was asked for before is older.
+    this.#loads++;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.load.set({ value, failure: undefined });
+  }
+
   /** Never rejects: a failure is shown, and it is tried again. */
   async #ask(tries: number): Promise<void> {
     clearTimeout(this.#timer);
@@ -110,8 +116,6 @@ export class FollowedLoad<T> {
       if (!isCurrent()) return;
       this.#anew = false;
       this.load.set({ value, failure: undefined });
-      if (this.#options.evenIdle === true)
-        this.#timer ??= setTimeout(this.#askOnceSeen, this.#options.everyMs);
     } catch (error) {
       if (!isCurrent()) return;
       const failure = error instanceof LoadError ? error : new LoadError(String(error), 0);

@@ -2,8 +2,10 @@ import { useCallback } from 'react';
 import { go, usePlace } from '../app/router.ts';
 import { useFeed } from '../app/session.ts';
 import { useCell } from '../data/cell.ts';
-import { FollowedLoad } from '../data/followedLoad.ts';
+import { type Follow, FollowedLoad, followEvents } from '../data/followedLoad.ts';
+import { followPushed, listen } from '../data/followTables.ts';
 import { timeWithSeconds } from '../data/format.ts';
+import { readHealth } from '../data/health.ts';
 import { loadHealth, loadLosses } from '../data/queries.ts';
 import { bucketStarts, defaultRange, rangeById, ranges } from '../data/range.ts';
 import { useFollowed } from '../data/useFollowed.ts';
@@ -14,8 +16,29 @@ import { judgeHealth } from './judgeHealth.ts';
 import { LossTable } from './LossTable.tsx';
 import { StagePanel } from './StagePanel.tsx';
 
-/** Nobody pushes the server's own health, and losses come without an event: this view alone asks while it is seen. */
-const refresh = { everyMs: 10_000, evenIdle: true };
+/** Losses come with and without an event. */
+const lossesEveryMs = 2_000;
+
+const pushedHealth = followPushed('pipeline_status', ({ health }) =>
+  typeof health === 'object' && health !== null ? readHealth(health) : undefined,
+);
+
+const changedLosses: Follow<never> = (feed, signals) => {
+  let known: unknown;
+  const stops = [
+    followEvents(feed, signals),
+    listen(feed, ['pipeline_status'], {
+      onRow: ({ losses_changed_at: at }) => {
+        if (at !== known) signals.changed();
+        known = at;
+      },
+      onMaybeMissed: () => undefined,
+    }),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+};
 
 /** Does the monitor itself work, and what became of everything that was sent? */
 export default function PipelinePage() {
@@ -23,13 +46,14 @@ export default function PipelinePage() {
   const connection = useCell(feed.connection);
   const range = rangeById(usePlace().params.get('range'));
   const health = useFollowed(
-    useCallback(() => new FollowedLoad(feed, { ...refresh, ask: loadHealth }), [feed]),
+    useCallback(() => new FollowedLoad(feed, { everyMs: 0, follow: pushedHealth, ask: loadHealth }), [feed]),
   );
   const losses = useFollowed(
     useCallback(
       () =>
         new FollowedLoad(feed, {
-          ...refresh,
+          everyMs: lossesEveryMs,
+          follow: changedLosses,
           ask: () => loadLosses(feed.client, bucketStarts(range, feed.clock.now())[0]!),
         }),
       [feed, range],

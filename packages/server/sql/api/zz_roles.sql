@@ -43,6 +43,8 @@ begin
         ('weekly_metrics_trend', 'anon', '{}', '{}'),
         ('monthly_metrics_trend', 'anon', '{}', '{}'),
         ('metrics_pulse', 'anon', '{}', '{}'),
+        ('metrics_hour_totals', 'anon', '{}', '{}'),
+        ('pipeline_status', 'anon', '{}', '{}'),
         ('alert_rules', 'anon', '{}', '{}'),
         ('incidents', 'anon', '{acknowledged_by}', '{}'),
         ('incident_timeline', 'anon', '{who,note}', '{}'),

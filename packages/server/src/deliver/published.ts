@@ -67,6 +67,8 @@ const RELATIONS: Readonly<Record<string, PublishedRelation>> = {
   weekly_metrics_trend: {},
   monthly_metrics_trend: {},
   metrics_pulse: {},
+  metrics_hour_totals: {},
+  pipeline_status: {},
   // Whose events they are is nobody's business but the operator's.
   sampling_keep: { personal: ['value', 'reason'], insert: () => true, update: () => true, delete: true },
   alert_rules: { insert: () => true, update: () => true, delete: true },

@@ -13,7 +13,7 @@ const probeTimeoutMs = 2_000;
 const lowDiskShare = 0.05;
 const lowDiskBytes = 2 ** 30;
 
-interface Health {
+export interface Health {
   readonly status: 'healthy' | 'degraded' | 'unhealthy';
   readonly database: 'connected' | 'unreachable';
   /** Seconds since an event was stored, whoever stored it; null before the first one ever. */
@@ -43,8 +43,15 @@ export interface HealthDependencies {
   readonly channels: () => Promise<ChannelSummary>;
 }
 
-/** `GET /health`, `GET /ready`: cheap and without a key. */
-export function registerHealth(app: FastifyInstance, dependencies: HealthDependencies): void {
+/**
+ * `GET /health`, `GET /ready`: cheap and without a key.
+ *
+ * @returns what they answer from
+ */
+export function registerHealth(
+  app: FastifyInstance,
+  dependencies: HealthDependencies,
+): () => Promise<Health> {
   let cached: { readonly at: number; readonly health: Promise<Health> } | undefined;
   // One at a time: while the database stands still, each further one would hold a connection of the pool.
   let counting: Promise<ChannelSummary> | undefined;
@@ -78,6 +85,7 @@ export function registerHealth(app: FastifyInstance, dependencies: HealthDepende
     const ready = health.database === 'connected';
     return reply.code(ready ? 200 : 503).send({ ready });
   });
+  return current;
 }
 
 async function examine(

@@ -30,6 +30,8 @@ export class Ledger {
   readonly #timer: NodeJS.Timeout;
   #counts = new Map<string, Loss>();
   #flushing: Promise<void> | undefined;
+  /** Called when something was written. */
+  onWritten: (() => void) | undefined;
 
   /** @param observe hears of every count */
   constructor(pool: pg.Pool, log: Logger, observe: (fate: Fate, reason: string, events: number) => void) {
@@ -93,6 +95,7 @@ export class Ledger {
          select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[])`,
         columnsOf(losses),
       );
+      this.onWritten?.();
     } catch (error) {
       this.#log.warn({ err: error }, 'counting losses failed; they are kept and written later');
       for (const { sender, fate, reason, events } of losses) this.#add(sender, fate, reason, events);
