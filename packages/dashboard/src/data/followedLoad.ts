@@ -20,7 +20,7 @@ export interface FollowedLoadOptions<T> {
   readonly ask: (known: T | undefined) => Promise<T>;
 }
 
-export interface Signals<T> {
+interface Signals<T> {
   /** What was loaded may not hold any more: it is asked for again. */
   readonly changed: () => void;
   /** The new value came by itself. */
