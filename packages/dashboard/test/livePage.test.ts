@@ -1,53 +1,45 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { forBrowsers, launchBrowser } from './support/browser.ts';
 import {
   ago,
   event,
   events,
   eventually,
   expectNoSidewaysScroll,
-  openLive,
   panel,
   panelState,
   tileValue,
 } from './support/live.ts';
-import { TestServer } from './support/server.ts';
+import { startPages } from './support/pages.ts';
 
-forBrowsers();
-
-let server: TestServer;
-let browser: Browser;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
-  await server.post(
-    ...events(600, (index) => ({
-      timestamp: ago(index / 6),
-      model_version: index % 3 === 0 ? 'llm-v1' : 'ocr-v1',
-      inference_time_ms: 80 + (index % 40),
-      ...(index % 3 === 0 && { input_tokens: 500, output_tokens: 100, cost_usd: 0.002, quality_score: 0.9 }),
-    })),
-    // Yesterday's, for the longer ranges.
-    ...events(60, (index) => ({ timestamp: ago(60 * 20 + index), model_version: 'ocr-v0' })),
-  );
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
+const pages = startPages({
+  prepare: (server) =>
+    server.post(
+      ...events(600, (index) => ({
+        timestamp: ago(index / 6),
+        model_version: index % 3 === 0 ? 'llm-v1' : 'ocr-v1',
+        inference_time_ms: 80 + (index % 40),
+        ...(index % 3 === 0 && {
+          input_tokens: 500,
+          output_tokens: 100,
+          cost_usd: 0.002,
+          quality_score: 0.9,
+        }),
+      })),
+      // Yesterday's, for the longer ranges.
+      ...events(60, (index) => ({ timestamp: ago(60 * 20 + index), model_version: 'ocr-v0' })),
+    ),
 });
 
 test('a POST changes the figures without reload and without an error on the console', async () => {
-  const { page, errors, requests, close } = await openLive(browser, server);
+  const { page, errors, requests, close } = await pages.open();
   await panelState(page, 'Live tail', 'live');
   await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
   const loads = requests.length;
   for (let posts = 0; posts < 5; posts++) {
     const before = await tileValue(page, 'Requests');
-    await server.postOne(event({ prediction_class: 'a new one' }));
+    await pages.server.postOne(event({ prediction_class: 'a new one' }));
     await eventually(() => tileValue(page, 'Requests')).toBe(before + 1);
   }
   await page.locator('[data-panel="Live tail"] li', { hasText: 'a new one' }).first().waitFor();
@@ -59,14 +51,14 @@ test('a POST changes the figures without reload and without an error on the cons
 
 test('a browser whose clock is hours off shows the right figures and ages', async () => {
   for (const offMs of [3 * 3_600_000, -3 * 3_600_000]) {
-    const { page, close } = await openLive(browser, server, {
+    const { page, close } = await pages.open({
       before: (page) =>
         page.addInitScript((offMs) => {
           const real = Date.now;
           Date.now = () => real() + offMs;
         }, offMs),
     });
-    await server.post(event());
+    await pages.server.post(event());
     await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
     await panelState(page, 'Latency', 'live');
     expect(await page.locator('[data-age]').textContent()).toMatch(/^(under 1|\d+) s ago$/);
@@ -76,7 +68,7 @@ test('a browser whose clock is hours off shows the right figures and ages', asyn
 });
 
 test('an idle page makes no request', async () => {
-  const { page, requests, close } = await openLive(browser, server);
+  const { page, requests, close } = await pages.open();
   await panelState(page, 'Live tail', 'live');
   await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
   const before = requests.length;
@@ -90,28 +82,28 @@ test('an idle page makes no request', async () => {
 });
 
 test('each range has its URL and says its window; longer ones keep following what comes', async () => {
-  const { page, close } = await openLive(browser, server, { path: '/?range=24h' });
+  const { page, close } = await pages.open({ path: '/?range=24h' });
   await eventually(() => panel(page, 'tile Requests').textContent()).toContain('last 24 hours');
   await page.locator('tr[data-model="ocr-v0"]').waitFor();
   const before = await tileValue(page, 'Requests');
-  await server.post(...events(3));
+  await pages.server.post(...events(3));
   await eventually(() => tileValue(page, 'Requests')).toBe(before + 3);
 
   await page.getByRole('button', { name: '1 h, last hour' }).click();
-  await eventually(() => page.url()).toBe(`${server.url}/`);
+  await eventually(() => page.url()).toBe(`${pages.server.url}/`);
   await eventually(() => page.locator('tr[data-model="ocr-v0"]').count()).toBe(0);
   await page.keyboard.press('4');
-  await eventually(() => page.url()).toBe(`${server.url}/?range=7d`);
+  await eventually(() => page.url()).toBe(`${pages.server.url}/?range=7d`);
   await page.locator('tr[data-model="ocr-v0"]').waitFor();
   await page.goBack();
-  await eventually(() => page.url()).toBe(`${server.url}/`);
+  await eventually(() => page.url()).toBe(`${pages.server.url}/`);
   await close();
 });
 
 test('a model version can be looked at alone, with its whole latency spread, and the link keeps it', async () => {
-  const { page, close } = await openLive(browser, server);
+  const { page, close } = await pages.open();
   await page.locator('tr[data-model="llm-v1"] button').click();
-  await eventually(() => page.url()).toBe(`${server.url}/?model=llm-v1`);
+  await eventually(() => page.url()).toBe(`${pages.server.url}/?model=llm-v1`);
   for (const name of ['p50', 'p95', 'p99', 'mean of 5 minutes', 'mean of 1 hour']) {
     await panel(page, 'Latency').locator('li', { hasText: name }).first().waitFor();
   }
@@ -127,7 +119,7 @@ test('a model version can be looked at alone, with its whole latency spread, and
 });
 
 test('a point of a chart leads to its events, by pointer and, through the table, by keyboard', async () => {
-  const { page, close } = await openLive(browser, server, { path: '/?model=ocr-v1' });
+  const { page, close } = await pages.open({ path: '/?model=ocr-v1' });
   const chart = panel(page, 'Latency').locator('.recharts-surface').first();
   await chart.waitFor();
   const box = (await chart.boundingBox())!;
@@ -152,7 +144,7 @@ test('a point of a chart leads to its events, by pointer and, through the table,
 
 test('the tail pauses, resumes and stops listening when it is not seen', async () => {
   const joins: string[] = [];
-  const { page, close } = await openLive(browser, server, {
+  const { page, close } = await pages.open({
     before: async (opened) => {
       opened.on('websocket', (socket) =>
         socket.on('framesent', ({ payload }) => {
@@ -167,7 +159,7 @@ test('the tail pauses, resumes and stops listening when it is not seen', async (
   await page.keyboard.press('p');
   await tail.getByText('paused').waitFor();
   await eventually(() => joins.at(-1)).toBe('phx_leave');
-  await server.postOne(event({ prediction_class: 'unseen' }));
+  await pages.server.postOne(event({ prediction_class: 'unseen' }));
   await page.keyboard.press('p');
   await tail.locator('li', { hasText: 'unseen' }).waitFor();
   await eventually(() => joins.at(-1)).toBe('phx_join');
@@ -178,10 +170,10 @@ test('the tail pauses, resumes and stops listening when it is not seen', async (
 });
 
 test('a flood does not drown the tail: it shows a sample and counts the rest', async () => {
-  const { page, close } = await openLive(browser, server, { path: '/?model=flood' });
+  const { page, close } = await pages.open({ path: '/?model=flood' });
   await panelState(page, 'Live tail', 'empty');
   for (let batch = 0; batch < 3; batch++)
-    await server.post(...events(1_000, () => ({ model_version: 'flood' })));
+    await pages.server.post(...events(1_000, () => ({ model_version: 'flood' })));
   const tail = panel(page, 'Live tail');
   const shownAndNot = async () => {
     const counted = (await tail.locator('[data-not-shown]').textContent())!.replaceAll(',', '');
@@ -193,7 +185,7 @@ test('a flood does not drown the tail: it shows a sample and counts the rest', a
 });
 
 test('axe finds nothing serious on the busy page, in dialogs and tables, in either theme', async () => {
-  const { page, close } = await openLive(browser, server);
+  const { page, close } = await pages.open();
   await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme });
@@ -213,11 +205,11 @@ test('axe finds nothing serious on the busy page, in dialogs and tables, in eith
 
 test('on a phone everything is there and nothing scrolls sideways', async () => {
   const long = 'a long message without an end, '.repeat(20);
-  await server.post(
+  await pages.server.post(
     event({ model_version: `phone-${'with-a-very-long-name-'.repeat(5)}`, prediction_class: long }),
     event({ model_version: 'phone', is_error: true, error_message: long }),
   );
-  const { page, close } = await openLive(browser, server, { viewport: { width: 390, height: 844 } });
+  const { page, close } = await pages.open({ viewport: { width: 390, height: 844 } });
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
   await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
   await expectNoSidewaysScroll(page);
@@ -235,7 +227,7 @@ test('on a phone everything is there and nothing scrolls sideways', async () => 
 });
 
 test('the keyboard reaches the content first, the list of shortcuts is under ?, and single keys can be switched off', async () => {
-  const { page, close } = await openLive(browser, server);
+  const { page, close } = await pages.open();
   await page.keyboard.press('Tab');
   expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to the content');
   await page.keyboard.press('Enter');
@@ -250,7 +242,7 @@ test('the keyboard reaches the content first, the list of shortcuts is under ?, 
 });
 
 test('the theme that was chosen stays, and is there before the first paint', async () => {
-  const { page, close } = await openLive(browser, server, { colorScheme: 'light' });
+  const { page, close } = await pages.open({ colorScheme: 'light' });
   await page.keyboard.press('t');
   await page.keyboard.press('t');
   await page.getByRole('button', { name: 'Theme: dark. Change' }).waitFor();

@@ -1,28 +1,14 @@
 import { spawn } from 'node:child_process';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { forBrowsers, launchBrowser } from './support/browser.ts';
-import { expectNoSidewaysScroll, openLive, panelState, tileValue } from './support/live.ts';
-import { TestServer } from './support/server.ts';
+import { expectNoSidewaysScroll, panelState, tileValue } from './support/live.ts';
+import { startPages } from './support/pages.ts';
 
-forBrowsers();
-
-let server: TestServer;
-let browser: Browser;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const pages = startPages();
 
 test('a newcomer copies the first event, sends it, and the page turns live by itself within a second', async () => {
-  const { page, errors, requests, context, close } = await openLive(browser, server);
-  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.url });
+  const { page, errors, requests, context, close } = await pages.open();
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: pages.server.url });
   await page.getByRole('heading', { name: 'Waiting for the first event.' }).waitFor();
 
   for (const [colorScheme, width] of [

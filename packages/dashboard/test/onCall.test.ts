@@ -1,9 +1,8 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { forBrowsers, launchBrowser, openPage } from './support/browser.ts';
-import { ago, event, events, live, openLive, panel, panelState } from './support/live.ts';
-import { TestServer } from './support/server.ts';
+import { openPage } from './support/browser.ts';
+import { ago, event, events, live, panel, panelState } from './support/live.ts';
+import { startPages } from './support/pages.ts';
 
 const keys = {
   NOWCAST_INGEST_KEY: 'ingest-key',
@@ -11,32 +10,23 @@ const keys = {
   NOWCAST_SERVICE_KEY: 'service-key',
 };
 
-forBrowsers();
-
-let server: TestServer;
-let browser: Browser;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start(keys), launchBrowser()]);
-  await server.post(
-    ...events(400, (index) => ({ timestamp: ago(index / 10), model_version: 'ocr-v1' })),
-    ...events(400, (index) => ({
-      timestamp: ago(index / 10),
-      model_version: 'ocr-v2',
-      // For ten minutes now, half of them fail.
-      ...(index < 100 &&
-        index % 2 === 0 && { is_error: true, error_message: `worker ${index} is out of memory` }),
-    })),
-  );
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
+const pages = startPages({
+  env: keys,
+  prepare: (server) =>
+    server.post(
+      ...events(400, (index) => ({ timestamp: ago(index / 10), model_version: 'ocr-v1' })),
+      ...events(400, (index) => ({
+        timestamp: ago(index / 10),
+        model_version: 'ocr-v2',
+        // For ten minutes now, half of them fail.
+        ...(index < 100 &&
+          index % 2 === 0 && { is_error: true, error_message: `worker ${index} is out of memory` }),
+      })),
+    ),
 });
 
 test('woken at night: what is wrong, since when and with which model is read at once, its errors in two clicks', async () => {
-  const { page, close } = await openLive(browser, server, { path: '/#key=anon-key' });
+  const { page, close } = await pages.open({ path: '/#key=anon-key' });
   await page.getByRole('heading', { name: 'No, something is wrong.' }).waitFor();
   const reason = page.locator('[data-reason="errors ocr-v2"]');
   expect(await reason.textContent()).toMatch(
@@ -46,7 +36,7 @@ test('woken at night: what is wrong, since when and with which model is read at 
   expect(await page.title()).toContain('Problem');
 
   await reason.getByRole('button', { name: 'Show ocr-v2' }).click();
-  expect(page.url()).toBe(`${server.url}/?model=ocr-v2`);
+  expect(page.url()).toBe(`${pages.server.url}/?model=ocr-v2`);
   await reason.getByRole('button', { name: 'Its errors' }).click();
   const dialog = page.getByRole('dialog', { name: 'Errors of ocr-v2' });
   await dialog.getByText('50 found').waitFor();
@@ -66,7 +56,7 @@ test('woken at night: what is wrong, since when and with which model is read at 
 });
 
 test('a server with keys asks for one once, refuses a wrong one, and keeps the right one in this browser', async () => {
-  const { page, errors, close } = await openPage(browser, server.url);
+  const { page, errors, close } = await openPage(pages.browser, pages.server.url);
   await page.getByRole('heading', { name: 'This server wants a key' }).waitFor();
   await expectAccessible(page, 'asking for a key');
   await page.getByLabel('Key', { exact: true }).fill('wrong');
@@ -83,16 +73,16 @@ test('a server with keys asks for one once, refuses a wrong one, and keeps the r
 });
 
 test('a key in the link is taken, and leaves the address bar and the history', async () => {
-  const { page, close } = await openLive(browser, server, { path: '/?range=6h#key=anon-key' });
-  expect(page.url()).toBe(`${server.url}/?range=6h`);
+  const { page, close } = await pages.open({ path: '/?range=6h#key=anon-key' });
+  expect(page.url()).toBe(`${pages.server.url}/?range=6h`);
   await panelState(page, 'Requests', 'live');
   await close();
 });
 
 test('an alert appears by itself, is acknowledged with a service key only, and leaves when it is over', async () => {
-  const { page, errors, close } = await openLive(browser, server, { path: '/#key=anon-key' });
+  const { page, errors, close } = await pages.open({ path: '/#key=anon-key' });
   const alerts = panel(page, 'Open alerts');
-  await server.post(event({ model_version: 'ocr-v1', inference_time_ms: 9_000 }));
+  await pages.server.post(event({ model_version: 'ocr-v1', inference_time_ms: 9_000 }));
   const alert = alerts.locator('li', { hasText: 'Inference latency spike: 9000' });
   await alert.waitFor();
   await alert.getByText('High latency').waitFor();
@@ -103,11 +93,11 @@ test('an alert appears by itself, is acknowledged with a service key only, and l
   await expectAccessible(page, 'asking for a service key', '[role=dialog]');
   await dialog.getByRole('button', { name: 'Open' }).click();
   await alert.getByText('Acknowledged').waitFor();
-  const [row] = await server.read('system_alerts?select=acknowledged&alert_type=eq.high_latency');
+  const [row] = await pages.server.read('system_alerts?select=acknowledged&alert_type=eq.high_latency');
   expect(row).toEqual({ acknowledged: true });
 
   // Another one, now that the key is there.
-  await server.insert('system_alerts', {
+  await pages.server.insert('system_alerts', {
     severity: 'critical',
     alert_type: 'other',
     message: 'by hand',

@@ -1,44 +1,24 @@
-import type { Browser, Page, WebSocketRoute } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Page, WebSocketRoute } from 'playwright-core';
+import { beforeEach, expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { forBrowsers, launchBrowser, openPage } from './support/browser.ts';
-import {
-  ago,
-  event,
-  events,
-  eventually,
-  live,
-  openLive,
-  panel,
-  panelState,
-  tileValue,
-} from './support/live.ts';
-import { TestServer } from './support/server.ts';
+import { openPage } from './support/browser.ts';
+import { ago, event, events, eventually, live, panel, panelState, tileValue } from './support/live.ts';
+import { startPages } from './support/pages.ts';
 
-forBrowsers();
-
-let server: TestServer;
-let browser: Browser;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
-  await server.post(
-    ...events(60, (index) => ({
-      timestamp: ago(index / 2),
-      cost_usd: 0.01,
-      quality_score: 0.8,
-      input_tokens: 9,
-    })),
-  );
+const pages = startPages({
+  prepare: (server) =>
+    server.post(
+      ...events(60, (index) => ({
+        timestamp: ago(index / 2),
+        cost_usd: 0.01,
+        quality_score: 0.8,
+        input_tokens: 9,
+      })),
+    ),
 });
 
 // A test that fails while its server is down must not take the others with it.
-beforeEach(() => server.up());
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+beforeEach(() => pages.server.up());
 
 /** Every panel of a page whose events carry everything. */
 const charts = ['Requests', 'Latency', 'Error rate', 'Confidence', 'Quality', 'Tokens', 'Cost'];
@@ -59,12 +39,12 @@ async function showTail(page: Page): Promise<void> {
 }
 
 test('a server that restarts under the open page: the page says so, comes back by itself and has what was missed', async () => {
-  const { page, requests, errors, close } = await openLive(browser, server);
+  const { page, requests, errors, close } = await pages.open();
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
   const before = await tileValue(page, 'Requests');
-  const pageLoads = requests.filter((url) => url === `${server.url}/`).length;
+  const pageLoads = requests.filter((url) => url === `${pages.server.url}/`).length;
 
-  await server.down();
+  await pages.server.down();
   await page.getByRole('heading', { name: 'Cannot tell: the connection to Nowcast is lost.' }).waitFor();
   await page.getByText('Last known: Yes, it is working.').waitFor();
   await page.locator('[data-connection="reconnecting"]').waitFor();
@@ -83,25 +63,25 @@ test('a server that restarts under the open page: the page says so, comes back b
     }
   }
 
-  await server.up();
+  await pages.server.up();
   // Before the page is back, as other machines would.
-  await server.post(...events(7, () => ({ prediction_class: 'meanwhile' })));
+  await pages.server.post(...events(7, () => ({ prediction_class: 'meanwhile' })));
   await live(page);
   await eventually(() => tileValue(page, 'Requests')).toBe(before + 7);
   for (const title of [...fromMetrics, 'Live tail']) await panelState(page, title, 'live');
   await panelState(page, 'Open alerts', 'empty');
   await panel(page, 'Live tail').locator('li', { hasText: 'meanwhile' }).first().waitFor();
   // And it listens again.
-  await server.post(event({ prediction_class: 'afterwards' }));
+  await pages.server.post(event({ prediction_class: 'afterwards' }));
   await eventually(() => tileValue(page, 'Requests')).toBe(before + 8);
   await panel(page, 'Live tail').locator('li', { hasText: 'afterwards' }).waitFor();
-  expect(requests.filter((url) => url === `${server.url}/`).length).toBe(pageLoads);
+  expect(requests.filter((url) => url === `${pages.server.url}/`).length).toBe(pageLoads);
   expect(errors).toEqual([]);
   await close();
 });
 
 test('while figures, alerts or events load, their panels say so', async () => {
-  const { page, close } = await openPage(browser, server.url, {
+  const { page, close } = await openPage(pages.browser, pages.server.url, {
     before: async (page) => {
       // Never answered.
       for (const url of [metrics, alerts, logs]) await page.route(url, () => undefined);
@@ -115,7 +95,7 @@ test('while figures, alerts or events load, their panels say so', async () => {
 });
 
 test('alerts that hang do not hold up the figures', async () => {
-  const { page, close } = await openPage(browser, server.url, {
+  const { page, close } = await openPage(pages.browser, pages.server.url, {
     before: (page) => page.route(alerts, () => undefined),
   });
   await live(page);
@@ -125,7 +105,7 @@ test('alerts that hang do not hold up the figures', async () => {
 });
 
 test('figures that cannot be loaded are an error with its reason, and come by themselves when they can', async () => {
-  const { page, close } = await openPage(browser, server.url, {
+  const { page, close } = await openPage(pages.browser, pages.server.url, {
     before: (page) =>
       page.route(metrics, (route) => route.fulfill({ status: 500, json: { message: 'statement timeout' } })),
   });
@@ -142,7 +122,7 @@ test('figures that cannot be loaded are an error with its reason, and come by th
 });
 
 test('alerts that cannot be loaded are an error of their own, and no good news', async () => {
-  const { page, close } = await openPage(browser, server.url, {
+  const { page, close } = await openPage(pages.browser, pages.server.url, {
     before: (page) =>
       page.route(alerts, (route) => route.fulfill({ status: 503, json: { message: 'busy' } })),
   });
@@ -156,7 +136,7 @@ test('alerts that cannot be loaded are an error of their own, and no good news',
 });
 
 test('a longer range that cannot be loaded is an error, and repairs itself', async () => {
-  const { page, close } = await openLive(browser, server);
+  const { page, close } = await pages.open();
   await panelState(page, 'Requests', 'live');
   await page.route(metrics, (route) => route.abort());
   await page.keyboard.press('2');
@@ -168,7 +148,7 @@ test('a longer range that cannot be loaded is an error, and repairs itself', asy
 });
 
 test('the tail shows what went wrong with it, and an empty tail says that it is empty', async () => {
-  const { page, close } = await openLive(browser, server, {
+  const { page, close } = await pages.open({
     before: (page) =>
       page.route(logs, (route) =>
         route.request().url().includes('limit=1') && !route.request().url().includes('limit=1&')
@@ -181,7 +161,7 @@ test('the tail shows what went wrong with it, and an empty tail says that it is 
   await showTail(page);
   await panelState(page, 'Live tail', 'error');
   await page.unroute(logs);
-  await page.goto(`${server.url}/?model=nobody`);
+  await page.goto(`${pages.server.url}/?model=nobody`);
   await live(page);
   await panelState(page, 'Live tail', 'empty');
   for (const title of ['Open alerts']) await panelState(page, title, 'empty');
@@ -189,7 +169,7 @@ test('the tail shows what went wrong with it, and an empty tail says that it is 
 });
 
 test('a window without an event is empty, not broken', async () => {
-  const { page, close } = await openLive(browser, server, {
+  const { page, close } = await pages.open({
     before: (page) => page.route(metrics, (route) => route.fulfill({ json: [] })),
   });
   for (const title of ['Requests', 'Latency', 'Error rate', 'Model versions', 'tile Requests'])
@@ -199,7 +179,7 @@ test('a window without an event is empty, not broken', async () => {
 
 test('after a silent break of the line everything is stale until it has been loaded anew', async () => {
   let sockets: WebSocketRoute[] = [];
-  const { page, close } = await openLive(browser, server, {
+  const { page, close } = await pages.open({
     before: (page) =>
       page.routeWebSocket(/realtime/, (socket) => {
         socket.connectToServer();
@@ -228,7 +208,7 @@ test('after a silent break of the line everything is stale until it has been loa
 test('a socket that died in a sleep is found out and replaced', async () => {
   let dead = false;
   let opened = 0;
-  const { page, close } = await openLive(browser, server, {
+  const { page, close } = await pages.open({
     before: (page) =>
       page.routeWebSocket(/realtime/, (socket) => {
         const upstream = socket.connectToServer();
@@ -241,7 +221,7 @@ test('a socket that died in a sleep is found out and replaced', async () => {
   await panelState(page, 'Requests', 'live');
   const before = await tileValue(page, 'Requests');
   dead = true;
-  await server.post(event());
+  await pages.server.post(event());
   await page.evaluate(() => document.dispatchEvent(new Event('resume')));
   await page.locator('[data-connection="doubtful"]').waitFor();
   await eventually(() => tileValue(page, 'Requests')).toBe(before + 1);
@@ -251,7 +231,7 @@ test('a socket that died in a sleep is found out and replaced', async () => {
 });
 
 test('without a network the page says that this device is offline', async () => {
-  const { page, context, close } = await openLive(browser, server);
+  const { page, context, close } = await pages.open();
   await context.setOffline(true);
   await page.getByRole('heading', { name: 'Cannot tell: this device is offline.' }).waitFor();
   await context.setOffline(false);

@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { forBrowsers, launchBrowser } from './support/browser.ts';
-import { event, events, eventually, openLive, panel, panelState, tileValue } from './support/live.ts';
-import { TestServer } from './support/server.ts';
+import type { Page } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { event, events, eventually, panel, panelState, tileValue } from './support/live.ts';
+import { startPages } from './support/pages.ts';
 
 /**
  * Times are printed, not asserted: a busy machine would fail them. The aims are
@@ -13,23 +12,11 @@ import { TestServer } from './support/server.ts';
  */
 const maxFirstViewBytes = 250_000;
 
-forBrowsers();
-
-let server: TestServer;
-let browser: Browser;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const pages = startPages();
 
 test('the first view needs at most 250 KB of JavaScript, charts included, and paints soon', async () => {
-  await server.postOne(event());
-  const { page, requests, close } = await openLive(browser, server);
+  await pages.server.postOne(event());
+  const { page, requests, close } = await pages.open();
   await page.locator('[data-panel="Latency"] .recharts-surface').first().waitFor();
   const scripts = requests.filter((url) => url.endsWith('.js'));
   expect(scripts.length).toBeGreaterThan(1);
@@ -49,15 +36,15 @@ test('the first view needs at most 250 KB of JavaScript, charts included, and pa
 });
 
 test('at 1,000 events a second an event is on the screen soon after its POST', async () => {
-  const { page, close } = await openLive(browser, server, { path: '/?model=probe' });
-  await server.postOne(event({ model_version: 'probe' }));
+  const { page, close } = await pages.open({ path: '/?model=probe' });
+  await pages.server.postOne(event({ model_version: 'probe' }));
   await eventually(() => tileValue(page, 'Requests')).toBe(1);
   await watchRequests(page);
   const took: number[] = [];
   const stop = sendLoad(1_000);
   for (let count = 2; count <= 41; count++) {
     const postedAt = Date.now();
-    await server.postOne(event({ model_version: 'probe' }));
+    await pages.server.postOne(event({ model_version: 'probe' }));
     const seenAt = await page.evaluate((wanted) => window.seen(wanted), count);
     took.push(seenAt - postedAt);
   }
@@ -69,7 +56,7 @@ test('at 1,000 events a second an event is on the screen soon after its POST', a
 });
 
 test('at 10,000 events a second the page stays quiet and its memory flat', async () => {
-  const { page, context, close } = await openLive(browser, server);
+  const { page, context, close } = await pages.open();
   const devTools = await context.newCDPSession(page);
   // CPU time of the main thread: the wall clock would count what the server takes from it.
   await devTools.send('Performance.enable', { timeDomain: 'threadTicks' });
@@ -134,7 +121,7 @@ function sendLoad(perSecond: number): () => Promise<void> {
   const sent = (async () => {
     let due = performance.now();
     while (!stopped) {
-      await server.post(...events(perSecond / 20, (index) => ({ model_version: `load-${index % 4}` })));
+      await pages.server.post(...events(perSecond / 20, (index) => ({ model_version: `load-${index % 4}` })));
       due = Math.max(due + 50, performance.now() - 1_000);
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
     }

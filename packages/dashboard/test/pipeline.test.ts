@@ -1,36 +1,14 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { forBrowsers, launchBrowser } from './support/browser.ts';
-import {
-  event,
-  events,
-  eventually,
-  expectNoSidewaysScroll,
-  openLive,
-  panel,
-  panelState,
-} from './support/live.ts';
-import { TestServer } from './support/server.ts';
+import { event, events, eventually, expectNoSidewaysScroll, panel, panelState } from './support/live.ts';
+import { startPages } from './support/pages.ts';
 
-forBrowsers();
-
-let server: TestServer;
-let browser: Browser;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const pages = startPages();
 
 const wrong = event({ confidence_score: 7 });
 
 async function send(...events: object[]): Promise<unknown> {
-  const answer = await fetch(`${server.url}/telemetry/inference/batch`, {
+  const answer = await fetch(`${pages.server.url}/telemetry/inference/batch`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ client: 'checkout', events }),
@@ -41,7 +19,7 @@ async function send(...events: object[]): Promise<unknown> {
 const losses = '**/rest/v1/rpc/loss_accounting*';
 
 test('the pipeline view says that the monitor works, what became of each sender’s events and why, and what it could not load', async () => {
-  const { page, errors, close } = await openLive(browser, server, { path: '/pipeline' });
+  const { page, errors, close } = await pages.open({ path: '/pipeline' });
   await panelState(page, 'Senders', 'empty');
   await page
     .getByRole('heading', { name: /^The monitor works: data is [\d.]+ m?s old, measured end to end\.$/ })

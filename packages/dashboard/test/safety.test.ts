@@ -1,22 +1,8 @@
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { forBrowsers, launchBrowser } from './support/browser.ts';
-import { event, openLive, panel, panelState } from './support/live.ts';
-import { TestServer } from './support/server.ts';
+import { expect, test } from 'vitest';
+import { event, panel, panelState } from './support/live.ts';
+import { startPages } from './support/pages.ts';
 
-forBrowsers();
-
-let server: TestServer;
-let browser: Browser;
-
-beforeAll(async () => {
-  [server, browser] = await Promise.all([TestServer.start(), launchBrowser()]);
-});
-
-afterAll(async () => {
-  await browser?.close();
-  await server?.stop();
-});
+const pages = startPages();
 
 const attack = 'window.attacked=1';
 const corpus = [
@@ -41,7 +27,7 @@ const corpus = [
 const strict = "default-src 'self'; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'";
 
 test('text from events never runs, in no field and on no part of the page, and the page needs no hole in a strict CSP', async () => {
-  const { page, errors, close } = await openLive(browser, server, {
+  const { page, errors, close } = await pages.open({
     before: async (page) => {
       await page.route(/\/(\?.*)?$/, async (route) => {
         const response = await route.fetch();
@@ -58,7 +44,7 @@ test('text from events never runs, in no field and on no part of the page, and t
     },
   });
   for (const text of corpus) {
-    await server.post(
+    await pages.server.post(
       event({
         model_version: text,
         prediction_class: text,
@@ -73,7 +59,7 @@ test('text from events never runs, in no field and on no part of the page, and t
         metadata: { [text]: text },
       }),
     );
-    await server.insert('system_alerts', {
+    await pages.server.insert('system_alerts', {
       severity: 'critical',
       alert_type: text,
       message: text,
@@ -96,7 +82,9 @@ test('text from events never runs, in no field and on no part of the page, and t
   await page.keyboard.press('Escape');
 
   const [first] = corpus;
-  await page.goto(`${server.url}/?model=${encodeURIComponent(first!)}&latency=${encodeURIComponent(first!)}`);
+  await page.goto(
+    `${pages.server.url}/?model=${encodeURIComponent(first!)}&latency=${encodeURIComponent(first!)}`,
+  );
   await panelState(page, 'Latency', 'live');
   await page.getByRole('button', { name: 'Table: Latency' }).click();
   await panel(page, 'Latency').getByRole('row').nth(1).getByRole('button').click();
