@@ -37,53 +37,55 @@ export function RulePanel() {
       };
     });
   return (
-    <Panel
-      title="Rules"
-      caption={`${value.filter(({ enabled }) => enabled).length} of ${value.length} are on`}
-      state={state}
-      onRetry={reload}
-      actions={<Button onClick={() => setEdited({ rule: newRule, isNew: true })}>New threshold</Button>}
-    >
-      <FigureTable
-        label="Rules"
-        rowTitle="Rule"
-        rows={value}
-        keyOf={({ name }) => name}
-        head={(rule) => (
-          <button
-            type="button"
-            className="block max-w-full truncate text-left text-accent underline underline-offset-2"
-            onClick={() => setEdited({ rule, isNew: false })}
-          >
-            {rule.name}
-          </button>
-        )}
-        columns={[
-          {
-            title: 'On',
-            window: '',
-            cell: (rule) => (
-              <input
-                type="checkbox"
-                checked={rule.enabled}
-                disabled={switching.busy}
-                aria-label={`${rule.name} is on`}
-                onChange={() => toggle(rule)}
-                className="size-4 accent-accent"
-              />
-            ),
-          },
-          {
-            title: 'Severity',
-            window: '',
-            cell: ({ severity }) => (
-              <span className={severity === 'critical' ? 'font-semibold text-bad' : ''}>{severity}</span>
-            ),
-          },
-          { title: 'Fires when', window: '', cell: ({ condition }) => conditionInWords(condition) },
-          { title: 'From', window: '', cell: ({ source }) => sources[source] ?? source },
-        ]}
-      />
+    <>
+      <Panel
+        title="Rules"
+        caption={`${value.filter(({ enabled }) => enabled).length} of ${value.length} are on`}
+        state={state}
+        onRetry={reload}
+        actions={<Button onClick={() => setEdited({ rule: newRule, isNew: true })}>New threshold</Button>}
+      >
+        <FigureTable
+          label="Rules"
+          rowTitle="Rule"
+          rows={value}
+          keyOf={({ name }) => name}
+          head={(rule) => (
+            <button
+              type="button"
+              className="block max-w-full truncate text-left text-accent underline underline-offset-2"
+              onClick={() => setEdited({ rule, isNew: false })}
+            >
+              {rule.name}
+            </button>
+          )}
+          columns={[
+            {
+              title: 'On',
+              window: '',
+              cell: (rule) => (
+                <input
+                  type="checkbox"
+                  checked={rule.enabled}
+                  disabled={switching.busy}
+                  aria-label={`${rule.name} is on`}
+                  onChange={() => toggle(rule)}
+                  className="size-4 accent-accent"
+                />
+              ),
+            },
+            {
+              title: 'Severity',
+              window: '',
+              cell: ({ severity }) => (
+                <span className={severity === 'critical' ? 'font-semibold text-bad' : ''}>{severity}</span>
+              ),
+            },
+            { title: 'Fires when', window: '', cell: ({ condition }) => conditionInWords(condition) },
+            { title: 'From', window: '', cell: ({ source }) => sources[source] ?? source },
+          ]}
+        />
+      </Panel>
       {edited !== undefined && (
         <RuleDrawer
           key={edited.rule.name}
@@ -93,7 +95,7 @@ export function RulePanel() {
         />
       )}
       {switching.dialog}
-    </Panel>
+    </>
   );
 }
 

@@ -34,30 +34,32 @@ export function SilencePanel() {
   // They end by the clock, which nobody pushes.
   const silences = value.filter(({ endsAt }) => endsAt > now);
   return (
-    <Panel
-      title="Silences and maintenance"
-      caption={`${silences.length} now or to come`}
-      state={state.kind === 'live' && silences.length === 0 ? { kind: 'empty' } : state}
-      onRetry={reload}
-      empty="None: everybody is told of everything."
-      actions={<Button onClick={() => setPlanned(true)}>Plan maintenance</Button>}
-    >
-      <ul>
-        {silences.map((silence) => (
-          <SilenceLine
-            key={silence.id}
-            silence={silence}
-            now={now}
-            isBusy={ending.busy}
-            onEnd={() =>
-              ending.run(async (client) => {
-                await endSilence(client, silence.id);
-                return { text: 'The silence has ended.', undo: again(silence) };
-              })
-            }
-          />
-        ))}
-      </ul>
+    <>
+      <Panel
+        title="Silences and maintenance"
+        caption={`${silences.length} now or to come`}
+        state={state.kind === 'live' && silences.length === 0 ? { kind: 'empty' } : state}
+        onRetry={reload}
+        empty="None: everybody is told of everything."
+        actions={<Button onClick={() => setPlanned(true)}>Plan maintenance</Button>}
+      >
+        <ul>
+          {silences.map((silence) => (
+            <SilenceLine
+              key={silence.id}
+              silence={silence}
+              now={now}
+              isBusy={ending.busy}
+              onEnd={() =>
+                ending.run(async (client) => {
+                  await endSilence(client, silence.id);
+                  return { text: 'The silence has ended.', undo: again(silence) };
+                })
+              }
+            />
+          ))}
+        </ul>
+      </Panel>
       {planned && (
         <MaintenanceDrawer
           now={now}
@@ -80,7 +82,7 @@ export function SilencePanel() {
       )}
       {ending.dialog}
       {planning.dialog}
-    </Panel>
+    </>
   );
 }
 

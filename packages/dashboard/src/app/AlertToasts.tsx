@@ -40,8 +40,9 @@ export function AlertToasts() {
     for (const alert of fresh) notify(newsOf(alert), alert.message, pathOf(alert));
   }, [alerts, critical, told, feed]);
 
+  // By the first alert of each: what is read must not change under the eye.
   const byNews = new Map<string, Alert>();
-  for (const alert of critical) {
+  for (const alert of [...critical].sort((a, b) => a.id - b.id)) {
     const news = newsOf(alert);
     if (!alert.acknowledged && told?.news.has(news) && !closed.has(news) && !byNews.has(news))
       byNews.set(news, alert);

@@ -8,7 +8,8 @@ begin
   alter table public.inference_logs add column sample_weight double precision;
   for day_table in
     select c.oid from pg_class c
-    where c.relnamespace = 'nowcast'::regnamespace and c.relkind = 'r' and c.relname ~ '^inference_logs_\d{8}$'
+    where c.relnamespace = 'nowcast'::regnamespace and c.relkind = 'r' and not c.relispartition
+      and c.relname ~ '^inference_logs_\d{8}$'
   loop
     execute format('alter table %s add column if not exists sample_weight double precision', day_table);
   end loop;
