@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { matchersInWords, matchersOf } from '../src/alerts/matchers.ts';
+import { fieldIn, fieldsOf, formOf, newRule, ruleOf } from '../src/alerts/ruleForm.ts';
+import type { AlertRule } from '../src/data/alertRule.ts';
+import { readExplanation } from '../src/data/explanation.ts';
+
+const key = fc.stringMatching(/^[a-z][a-z_]{0,20}$/);
+const condition = fc.dictionary(
+  key,
+  fc.oneof(
+    fc.double({ noNaN: true, noDefaultInfinity: true }).map((number) => number + 0),
+    fc.stringMatching(/^\S(.*\S)?$/),
+    fc.array(fc.integer(), { minLength: 1 }),
+  ),
+);
+const count = fc.nat(86_400);
+const rule: fc.Arbitrary<AlertRule> = fc.record({
+  name: key,
+  kind: fc.constantFrom('threshold', 'error_burn', 'latency'),
+  condition,
+  severity: fc.constantFrom('warning' as const, 'critical' as const),
+  minEvents: count,
+  forSeconds: count,
+  keepFiringSeconds: count,
+  repeatIntervalSeconds: count,
+  enabled: fc.boolean(),
+  source: fc.constantFrom('default', 'user', 'config'),
+});
+
+test('a rule that nobody changed is sent as it came', () => {
+  fc.assert(
+    fc.property(rule, (rule) => {
+      expect(ruleOf(formOf(rule))).toEqual(rule);
+    }),
+  );
+});
+
+test('what is no number is said at its field and not sent', () => {
+  const form = formOf(newRule);
+  for (const [name, text] of [
+    ['condition.value', 'ten'],
+    ['min_events', ''],
+  ] as const) {
+    expect(ruleOf({ ...form, values: { ...form.values, [name]: text } })).toEqual({
+      field: name,
+      problem: 'must be a number',
+    });
+  }
+});
+
+test('a complaint of the server is put at the field that it names', () => {
+  const names = ['name', 'severity', ...fieldsOf(newRule).map(({ name }) => name)];
+  for (const [problem, field] of [
+    [
+      'alert rule x: condition.window_seconds must be a number from 60 to 3600, not 5',
+      'condition.window_seconds',
+    ],
+    ['alert rule x: condition.value must be a number from -1e+15 to 1e+15, not 1e16', 'condition.value'],
+    ['new row violates check constraint on min_events', 'min_events'],
+    ['statement timeout', undefined],
+  ] as const) {
+    expect(fieldIn(problem, names)).toBe(field);
+  }
+});
+
+test('an explanation of any shape is read without a fall', () => {
+  fc.assert(
+    fc.property(
+      fc.jsonValue(),
+      fc.dictionary(fc.constantFrom('causes', 'examples', 'deployed', 'since'), fc.jsonValue()),
+      (value, parts) => {
+        readExplanation(value);
+        const read = readExplanation(parts)!;
+        expect(
+          Array.isArray(read.examples) && Array.isArray(read.causes) && Array.isArray(read.deployed),
+        ).toBe(true);
+      },
+    ),
+  );
+});
+
+test('an incident is silenced by its models, and by its rules where it has none', () => {
+  expect(matchersOf({ models: ['a', 'b'], rules: ['r'] })).toEqual([
+    { model_version: 'a' },
+    { model_version: 'b' },
+  ]);
+  expect(matchersOf({ models: [], rules: ['r'] })).toEqual([{ rule: 'r' }]);
+  expect([{}, { model_version: 'a' }, { rule: 'r' }].map(matchersInWords)).toEqual([
+    'everything',
+    'a',
+    'rule r',
+  ]);
+});
