@@ -191,6 +191,14 @@ test('a critical alert raises one toast in every open tab, on every view, and on
   const second = await first.context.newPage();
   await second.goto(`${pages.server.url}/pipeline`);
   await live(second);
+  // A tab in the background draws no frames.
+  const hidden = await first.context.newPage();
+  await hidden.addInitScript(() => {
+    Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
+    window.requestAnimationFrame = () => 0;
+  });
+  await hidden.goto(`${pages.server.url}/pipeline`);
+  await live(hidden);
   for (const page of [first.page, second]) expect(await page.locator('[data-toast]').count()).toBe(0);
   const id = await raise('loud');
   await raise('loud', { rule: 'second_loud', message: 'loud is slow' });
@@ -205,8 +213,10 @@ test('a critical alert raises one toast in every open tab, on every view, and on
     await toast.getByText('31 % of the requests to loud fail').waitFor();
     await expectAccessible(page, 'a toast', '[data-toast]');
     expect(await page.locator('[data-toast]').count()).toBe(1);
-    const shown = await page.evaluate(() => (window as unknown as { shown: string[] }).shown);
-    expect(shown).toEqual([
+  }
+  for (const page of [first.page, second, hidden]) {
+    const shown = () => page.evaluate(() => (window as unknown as { shown: string[] }).shown);
+    await eventually(shown).toEqual([
       `Nowcast: critical alert nowcast incident ${id} 31 % of the requests to loud fail`,
     ]);
   }

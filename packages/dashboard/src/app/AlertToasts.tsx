@@ -34,19 +34,18 @@ export function AlertToasts() {
       setClosed(news);
       return;
     }
-    const fresh = critical.filter((alert) => !told.news.has(newsOf(alert)));
-    if (fresh.length === 0) return;
-    setTold({ ...told, news: new Set([...told.news, ...fresh.map(newsOf)]) });
-    for (const alert of fresh) notify(newsOf(alert), alert.message, pathOf(alert));
+    const fresh = firstOfEach(critical.filter((alert) => !told.news.has(newsOf(alert))));
+    if (fresh.size === 0) return;
+    setTold({ ...told, news: new Set([...told.news, ...fresh.keys()]) });
+    for (const [news, alert] of fresh) notify(news, alert.message, pathOf(alert));
   }, [alerts, critical, told, feed]);
 
-  // By the first alert of each: what is read must not change under the eye.
-  const byNews = new Map<string, Alert>();
-  for (const alert of [...critical].sort((a, b) => a.id - b.id)) {
-    const news = newsOf(alert);
-    if (!alert.acknowledged && told?.news.has(news) && !closed.has(news) && !byNews.has(news))
-      byNews.set(news, alert);
-  }
+  const byNews = firstOfEach(
+    critical.filter((alert) => {
+      const news = newsOf(alert);
+      return !alert.acknowledged && told?.news.has(news) && !closed.has(news);
+    }),
+  );
   const shown = [...byNews].slice(0, shownAtOnce);
   const close = (news: readonly string[]) => setClosed(new Set([...closed, ...news]));
   return (
@@ -87,6 +86,15 @@ export function AlertToasts() {
       )}
     </div>
   );
+}
+
+/** News by their first alerts: what is read must not change under the eye. */
+function firstOfEach(alerts: readonly Alert[]): ReadonlyMap<string, Alert> {
+  const firsts = new Map<string, Alert>();
+  for (const alert of [...alerts].sort((a, b) => a.id - b.id)) {
+    if (!firsts.has(newsOf(alert))) firsts.set(newsOf(alert), alert);
+  }
+  return firsts;
 }
 
 function pathOf({ incidentId }: Alert): string {

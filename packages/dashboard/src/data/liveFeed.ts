@@ -13,6 +13,8 @@ import { watchWaking } from './waking.ts';
 const doubtMs = 400;
 /** How long a socket has to answer after the machine woke before it counts as dead. */
 const answerMs = 3_000;
+/** A storm of alerts is not published one by one to a tab that nobody sees. */
+const hiddenEveryMs = 1_000;
 
 export interface LiveData {
   readonly minutes: readonly Bucket[];
@@ -57,6 +59,8 @@ export class LiveFeed {
   #epoch = 0;
   #channel: RealtimeChannel | undefined;
   #frame: number | undefined;
+  #hiddenTimer: ReturnType<typeof setTimeout> | undefined;
+  #publishedAt = Number.NEGATIVE_INFINITY;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #resubscribe: ReturnType<typeof setTimeout> | undefined;
   #doubt: ReturnType<typeof setTimeout> | undefined;
@@ -86,7 +90,8 @@ export class LiveFeed {
   stop(): void {
     this.#stopped = true;
     this.#stopWatching();
-    for (const timer of [this.#retry, this.#resubscribe, this.#doubt, this.#answerDue]) clearTimeout(timer);
+    for (const timer of [this.#retry, this.#resubscribe, this.#doubt, this.#answerDue, this.#hiddenTimer])
+      clearTimeout(timer);
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
     void this.client.removeAllChannels();
     void this.client.realtime.disconnect();
@@ -210,10 +215,19 @@ export class LiveFeed {
   #takeAlert(alert: Alert): void {
     this.#loading?.alerts.set(alert.id, alert);
     this.#alerts.set(alert.id, alert);
-    this.#publishSoon();
+    // A hidden tab draws no frames, and is the very one whose notification is needed.
+    if (document.visibilityState === 'hidden') this.#publishHidden();
+    else this.#publishSoon();
   }
 
-  /** At most once a frame, and never while the tab is hidden. */
+  /** Not by a timer alone: those of tabs that are hidden for long wait for up to a minute. */
+  #publishHidden(): void {
+    const restMs = this.#publishedAt + hiddenEveryMs - performance.now();
+    if (restMs <= 0) this.#publish();
+    else this.#hiddenTimer ??= setTimeout(() => this.#publish(), restMs);
+  }
+
+  /** At most once a frame, and so never while the tab is hidden. */
   #publishSoon(): void {
     this.#frame ??= requestAnimationFrame(() => this.#publish());
   }
@@ -221,6 +235,9 @@ export class LiveFeed {
   #publish(): void {
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
     this.#frame = undefined;
+    clearTimeout(this.#hiddenTimer);
+    this.#hiddenTimer = undefined;
+    this.#publishedAt = performance.now();
     this.#minutes.prune(this.clock.now());
     for (const [id, alert] of this.#alerts) if (!isOpen(alert)) this.#alerts.delete(id);
     this.data.set({

@@ -76,6 +76,7 @@ export class Ledger {
        select l.* from unnest($4::text[], $5::text[], $6::text[], $7::bigint[]) l where exists (select from named)`,
       [sender, id, JSON.stringify(answer), ...columnsOf(losses)],
     );
+    this.onWritten?.();
   }
 
   /** Writes what has gathered, the last of it too. */
