@@ -5,6 +5,7 @@ import { addBacktestCommand } from './commands/backtest.ts';
 import { addBackupCommand } from './commands/backup.ts';
 import { addColdCommand } from './commands/cold.ts';
 import { addDetectCommand } from './commands/detect.ts';
+import { addDigestCommand } from './commands/digest.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addEtlCommand } from './commands/etl.ts';
 import { addKeysCommand } from './commands/keys.ts';
@@ -40,6 +41,7 @@ export async function runCli(args: string[]): Promise<void> {
     addKeysCommand,
     addAlertsCommand,
     addEtlCommand,
+    addDigestCommand,
     addRetentionCommand,
     addColdCommand,
     addDetectCommand,
