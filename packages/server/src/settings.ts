@@ -276,7 +276,7 @@ export const settingsTable: SettingsTable = {
   digest: {
     ...listed(
       'NOWCAST_DIGEST',
-      'how often the channels get a summary of what fired: off, daily, weekly',
+      'how often the channels get a summary of what fired, and weekly of the week: off, daily, weekly',
       'off',
     ),
     rule: 'off, daily or weekly',

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lastMonday, readWeek } from '../src/history/digest/readWeek.ts';
+import { sendWeeklyDigest } from '../src/history/digest/send.ts';
 import { type ModelWeek, weeklyDigest } from '../src/history/digest/weeklyDigest.ts';
 import { closePeriods } from '../src/history/etl.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
@@ -105,6 +106,15 @@ describe('a week in the database', () => {
       warnings: 0,
       models: [{ model: 'v1', days: 7, requests: 140 }],
     });
+    const sent = () =>
+      pipeline.query<{ title: string }>(
+        `select payload->>'title' as title from nowcast.alert_outbox where kind = 'digest'`,
+      );
+    const nextMonday = Date.parse(`${monday}T00:00:00Z`) + 7 * 86_400_000;
+    expect(await sendWeeklyDigest(pipeline.pool, 'UTC', new Date(nextMonday + 86_400_000))).toBe(false);
+    for (const minutes of [59, 59, 60])
+      await sendWeeklyDigest(pipeline.pool, 'UTC', new Date(nextMonday + 22 * 3_600_000 + minutes * 60_000));
+    expect(await sent()).toEqual([{ title: `The week from ${monday}` }]);
     expect(weeklyDigest(week).text).toBe(
       '140 requests of one model, 10 % failed. Worse than the week before: v1. Alerts: 1 critical, 0 warnings.',
     );

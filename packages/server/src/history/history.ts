@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Settings } from '../settings.ts';
 import { cliPath } from './cliPath.ts';
 import { coldPlace } from './cold/place.ts';
+import { sendWeeklyDigest } from './digest/send.ts';
 import { closePeriods } from './etl.ts';
 import { runRetention } from './retention.ts';
 
@@ -29,6 +30,7 @@ export class History {
   #closedIn = '';
   #triedIn = '';
   #retiredOn = '';
+  #digestedOn = '';
 
   /** @throws StartupError when the archive cannot be where the settings say */
   constructor(pool: pg.Pool, databaseUrl: string, settings: Settings, log: Logger) {
@@ -49,7 +51,8 @@ export class History {
   }
 
   async #run(): Promise<void> {
-    const { hour, day, closable } = nightlyClock(new Date(), this.#settings.timezone);
+    const now = new Date();
+    const { hour, day, closable } = nightlyClock(now, this.#settings.timezone);
     if (this.#closedIn !== hour) {
       await this.#try('closing days', async () => {
         const { days } = await closePeriods(this.#pool, {
@@ -59,6 +62,12 @@ export class History {
         });
         if (days.length > 0) this.#log.info({ days }, 'closed days of the history');
         this.#closedIn = hour;
+      });
+    }
+    // Only of days that are closed.
+    if (this.#settings.digest !== 'off' && this.#digestedOn !== day && this.#closedIn === hour) {
+      await this.#try('the weekly digest', async () => {
+        if (await sendWeeklyDigest(this.#pool, this.#settings.timezone, now)) this.#digestedOn = day;
       });
     }
     // A full disk is not better a minute later: once an hour until it succeeds.

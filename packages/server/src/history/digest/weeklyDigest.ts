@@ -1,3 +1,5 @@
+import type { Digest } from '../../alert/outbox/digest.ts';
+
 /** A model in one week, beside the week before. Changes and margins in percent; error rates in percent and points. */
 export interface ModelWeek {
   readonly model: string;
@@ -26,16 +28,6 @@ export interface Week {
   readonly warnings: number;
 }
 
-/** A piece of news for people: a title, a sentence, lines, and a path of the page. */
-export interface WeeklyDigest {
-  /** One a week. */
-  readonly key: string;
-  readonly title: string;
-  readonly text: string;
-  readonly lines: readonly string[];
-  readonly link: string;
-}
-
 /** More models are told in one line: a digest is read in a minute. */
 const maxModels = 5;
 /** Below it a change is nothing that a manager acts upon, however certain it is. */
@@ -47,7 +39,7 @@ const minus = '−';
  * What a manager reads in a minute: the week's volume and cost, then what changed for certain, a line a model, the
  * busiest first. A change that its margin does not tell from noise is left out.
  */
-export function weeklyDigest({ monday, models, criticalAlerts, warnings }: Week): WeeklyDigest {
+export function weeklyDigest({ monday, models, criticalAlerts, warnings }: Week): Digest {
   const byRequests = [...models].sort((a, b) => b.requests - a.requests || (a.model < b.model ? -1 : 1));
   const lines = byRequests.slice(0, maxModels).map(lineOf);
   const rest = byRequests.slice(maxModels);
