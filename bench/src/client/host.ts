@@ -3,7 +3,9 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Nowcast } from 'nowcast-client';
 
-let nowcast: Nowcast | undefined;
+const collectorUrl = process.argv[2];
+const nowcast =
+  collectorUrl === undefined ? undefined : new Nowcast({ url: collectorUrl, onWarning: () => undefined });
 const body = JSON.stringify({ label: 'dog', scores: Array.from({ length: 200 }, (_, at) => at / 200) });
 
 const server = http.createServer((request, response) => {
@@ -26,10 +28,4 @@ const server = http.createServer((request, response) => {
 });
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
 
-/** The parent names the collector of the next round, or null for none. */
-process.on('message', async (url: string | null) => {
-  await nowcast?.close({ timeoutMs: 0 });
-  nowcast = url === null ? undefined : new Nowcast({ url, onWarning: () => undefined });
-  process.send?.('ready');
-});
 process.on('disconnect', () => process.exit(0));
