@@ -49,8 +49,9 @@ describe('an alert', () => {
     await slack.until(({ length }) => length === 2);
     expect(slack.received[1]!.body.text).toMatch(/^🟢 Resolved after \d+ s: 30 %/);
 
-    const { body } = await server.get('/alerts/channels');
-    expect(body).toMatchObject([
+    // The receiver has it a moment before it is written down.
+    const channels = async () => (await server.get('/alerts/channels')).body;
+    await expect.poll(channels).toMatchObject([
       {
         name: 'slack',
         kind: 'slack',
@@ -61,13 +62,15 @@ describe('an alert', () => {
         failed: 0,
       },
     ]);
-    expect(JSON.stringify(body)).not.toContain('services');
-    expect((await server.get('/health')).body.alert_channels).toEqual({
-      working: 1,
-      failing: 0,
-      untried: 0,
-      waiting: 0,
-    });
+    expect(JSON.stringify(await channels())).not.toContain('services');
+    await expect
+      .poll(async () => (await server.get('/health')).body.alert_channels, { timeout: 5_000 })
+      .toEqual({
+        working: 1,
+        failing: 0,
+        untried: 0,
+        waiting: 0,
+      });
     const { rows } = await query(
       `select text, channel from incident_timeline where kind = 'sent' order by at`,
     );
@@ -134,7 +137,9 @@ describe('a channel', () => {
     await slack.until(({ length }) => length === 1);
     const channel = async () => (await server.get('/alerts/channels')).body[0];
     await expect.poll(channel).toMatchObject({ state: 'failing', waiting: 1, last_error: 'answered 503' });
-    expect((await server.get('/health')).body).toMatchObject({ alert_channels: { failing: 1, waiting: 1 } });
+    await expect
+      .poll(async () => (await server.get('/health')).body, { timeout: 5_000 })
+      .toMatchObject({ alert_channels: { failing: 1, waiting: 1 } });
     expect((await query(`select note from incident_timeline where kind = 'failing'`)).rows).toEqual([
       { note: 'answered 503' },
     ]);

@@ -46,7 +46,7 @@ export function composeIncident(incident: IncidentNews, occasion: Occasion): Mes
     advice: over ? '' : adviceOf(trouble, lead, occasion.publicUrl),
     freshness: freshnessOf(explanation),
     late: lateOf(incident, occasion),
-    since: lead.timestamp,
+    since: sinceOf(lead),
     until: incident.closedAt,
     links: [
       { text: 'Open the incident', url: `${occasion.publicUrl}/alerts/${incident.id}` },
@@ -113,7 +113,7 @@ function troubleWord(trouble: Trouble, { severity }: IncidentNews): string {
 
 function factsOf(incident: IncidentNews, lead: AlertNews): Fact[] {
   const { explanation } = lead;
-  const facts: Fact[] = [{ label: 'Since', value: lead.timestamp }];
+  const facts: Fact[] = [{ label: 'Since', value: sinceOf(lead) }];
   if (explanation !== null && explanation.value !== null)
     facts.push({ label: 'Now', value: quantity(explanation.value, explanation.unit) });
   if (explanation !== null && explanation.baseline !== null)
@@ -135,6 +135,12 @@ function factsOf(incident: IncidentNews, lead: AlertNews): Fact[] {
     facts.push({ label: 'Acknowledged by', value: incident.acknowledgedBy ?? 'somebody' });
   if (incident.silenced && incident.closedAt === null) facts.push({ label: 'Silenced', value: 'yes' });
   return facts;
+}
+
+/** The first bad moment where it is known; the alert began a little later. */
+function sinceOf({ timestamp, explanation }: AlertNews): Date {
+  const since = new Date(explanation?.since ?? Number.NaN);
+  return Number.isNaN(since.getTime()) ? timestamp : since;
 }
 
 function othersOf({ alerts, alertCount }: IncidentNews): string[] {
