@@ -115,7 +115,10 @@ function factsOf(incident: IncidentNews, lead: AlertNews): Fact[] {
   const { explanation } = lead;
   const facts: Fact[] = [{ label: 'Since', value: sinceOf(lead) }];
   if (explanation !== null && explanation.value !== null)
-    facts.push({ label: 'Now', value: quantity(explanation.value, explanation.unit) });
+    facts.push({
+      label: incident.closedAt === null ? 'Now' : 'Then',
+      value: quantity(explanation.value, explanation.unit),
+    });
   if (explanation !== null && explanation.baseline !== null)
     facts.push({ label: 'Before', value: quantity(explanation.baseline, explanation.unit) });
   if (incident.models.length > 0)
