@@ -161,6 +161,7 @@ describe('silence is', () => {
 
   test('one alert when nobody sends anything, and says that Nowcast works', () => {
     const simulated = new Simulated(models).after(12 * hourMs, { traffic: 0 });
+    simulated.run(hourMs);
     expect(simulated.opened).toMatchObject([{ rule: 'traffic_stopped', labels: {} }]);
     expect(simulated.opened[0]!.message).toMatch(
       /^No events from any of 3 models for 60 s, usually 5\d\d a minute; Nowcast itself works/,

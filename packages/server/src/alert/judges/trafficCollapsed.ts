@@ -7,6 +7,7 @@ import { expectedEvents, wentElsewhere } from '../traffic.ts';
 
 /** Below half of the lowest five minutes that were ordinary lately: bursts and lulls are not a collapse. */
 const shareOfLowest = 0.5;
+const silentMs = 45_000;
 
 /** A small rest of the traffic that was to be expected in the last five minutes. */
 export function judgeTrafficCollapsed(
@@ -27,7 +28,7 @@ export function judgeTrafficCollapsed(
   const { requests } = timeline.arrivals.recent(fiveMs / 1000, nowMs);
   const remaining = numberOf(rule, 'remaining_share', 0.2);
   // Nothing at all is another alert's news.
-  if (requests === 0) return openSinceMs === undefined ? calm : unknown;
+  if (nowMs - (timeline.lastEventMs ?? 0) >= silentMs) return openSinceMs === undefined ? calm : unknown;
   if (requests >= remaining * expected) return calm;
   if (requests >= shareOfLowest * lowestFive(timeline, referenceMs, nowMs)) return calm;
   if (wentElsewhere(timeline, around.total, fromMs, nowMs, expected - requests, referenceMs)) return calm;
