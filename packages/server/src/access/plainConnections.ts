@@ -131,7 +131,10 @@ class PlainConnection {
 
   #take(piece: Buffer): void {
     const request = this.#options.reader.read(piece);
-    if (request === undefined) return this.handOver(piece);
+    if (request === undefined) {
+      this.handOver(piece);
+      return;
+    }
     this.idleSinceMs = Number.POSITIVE_INFINITY;
     if (this.#options.handle(request, this.#answer)) return;
     this.idleSinceMs = performance.now();
