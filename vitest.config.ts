@@ -19,5 +19,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Waiting ends with the event; the library's one second ends it on a busy machine.
+    expect: { poll: { timeout: 15_000 } },
   },
 });

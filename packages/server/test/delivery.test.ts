@@ -162,11 +162,17 @@ describe('a subscriber of inference_logs', () => {
 describe('the pulse', () => {
   test('tells a watcher the metrics of the minute, whoever wrote, and is still while nothing happens', async () => {
     const heard = await listen('metrics_pulse');
-    await server.post('/telemetry/inference', event({ model_version: 'pulsing', inference_time_ms: 100 }));
+    // Both in one minute, whenever the test runs.
+    const timestamp = new Date().toISOString();
+    await server.post(
+      '/telemetry/inference',
+      event({ timestamp, model_version: 'pulsing', inference_time_ms: 100 }),
+    );
     const latest = () => heard.filter((change) => modelOf(change) === 'pulsing').at(-1)?.new;
     await expect.poll(latest).toMatchObject({ request_count: 1, avg_latency_ms: 100, error_count: 0 });
     await pool.query(
-      `insert into inference_logs (model_version, inference_time_ms, is_error) values ('pulsing', 300, true)`,
+      `insert into inference_logs (timestamp, model_version, inference_time_ms, is_error) values ($1, 'pulsing', 300, true)`,
+      [timestamp],
     );
     await expect.poll(latest).toMatchObject({ request_count: 2, avg_latency_ms: 200, error_rate_pct: 50 });
   });
