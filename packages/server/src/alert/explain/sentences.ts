@@ -109,7 +109,8 @@ export function sentenceOf(question: Question, cause: Attribution, deployed: rea
   const isNew = deployed.find((one) => one.what === dimension && one.value === value);
   const since =
     isNew === undefined ? '' : `, first seen at ${clock(new Date(isNew.first_seen_at), question.since)}`;
-  const of = `${percentOf(cause.share)} of ${changeWords(question.metric, cause)}`;
+  const share = percentOf(cause.share);
+  const of = `${share.charAt(0).toUpperCase()}${share.slice(1)} of ${changeWords(question.metric, cause)}`;
   if (dimension === 'error_message') {
     return `${of} say ${quoted(dimension, value)}${cause.before.sum === 0 ? ', which did not occur before' : ''}.`;
   }
