@@ -49,6 +49,8 @@ const summaryTables = [
   'nowcast.summary_partials',
   'nowcast.summary_merges',
   'nowcast.minute_summaries',
+  'nowcast.unkept_partials',
+  'nowcast.unkept_minutes',
   'nowcast.model_summaries',
   'nowcast.bucket_figures',
   'nowcast.period_summaries',

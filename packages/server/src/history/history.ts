@@ -7,6 +7,7 @@ import { cliPath } from './cliPath.ts';
 import { coldPlace } from './cold/place.ts';
 import { sendWeeklyDigest } from './digest/send.ts';
 import { closePeriods } from './etl.ts';
+import { hotDaysNow } from './hotWindow.ts';
 import { runRetention } from './retention.ts';
 
 /** How often the clock is looked at; what is due begins at most this late. */
@@ -89,8 +90,10 @@ export class History {
   }
 
   async #retire(): Promise<void> {
-    const { hotDays, minuteDays, coldUrl, coldDays } = this.#settings;
-    if (coldUrl !== undefined) return await this.#retireInChild();
+    const { minuteDays, coldUrl, coldDays } = this.#settings;
+    const { hotDays, announcement } = await hotDaysNow(this.#pool, this.#settings);
+    if (announcement !== undefined) this.#log.warn(announcement);
+    if (coldUrl !== undefined) return await this.#retireInChild(hotDays);
     await runRetention(this.#pool, {
       hotDays,
       minuteDays,
@@ -102,9 +105,9 @@ export class History {
   }
 
   /** Archiving moves millions of rows: in a process of its own it takes neither our event loop nor our memory. */
-  async #retireInChild(): Promise<void> {
+  async #retireInChild(hotDays: number): Promise<void> {
     const child = spawn(process.execPath, [cliPath, 'retention', 'run', '--gently'], {
-      env: { ...process.env, DATABASE_URL: this.#databaseUrl },
+      env: { ...process.env, DATABASE_URL: this.#databaseUrl, NOWCAST_HOT_DAYS: String(hotDays) },
       stdio: ['ignore', 'pipe', 'pipe'],
       signal: this.#stopping.signal,
     });
