@@ -106,6 +106,65 @@ describe('an alert', () => {
   });
 });
 
+describe('people', () => {
+  test('silence what they know: nothing is told, and its beginning once the silence ends', async () => {
+    const hook = await receiver();
+    const { server, query } = await start({ NOWCAST_WEBHOOK_URL: hook.url });
+    const silence = {
+      matchers: { model_version: 'v2' },
+      for_interval: '1 hour',
+      reason: 'deploy',
+      by: 'ann',
+    };
+    const { body: id } = await server.post('/rest/v1/rpc/silence_alerts', silence);
+    const { text, values } = raise('failing');
+    await query(text, values);
+    // Another incident, told afterwards, shows that there was time for this one.
+    await query(`insert into nowcast.incidents (severity, title) values ('warning', 'other')`);
+    await query(
+      `insert into system_alerts (severity, alert_type, message, rule, incident_id, explanation)
+       select 'warning', 'x', 'other', 'x', max(id), '{"sentence": "x"}' from nowcast.incidents`,
+    );
+    await hook.until(({ length }) => length === 1);
+    expect(hook.received[0]!.body.incident.title).toBe('other');
+    await server.post('/rest/v1/rpc/end_silence', { id });
+    await hook.until(({ length }) => length === 2);
+    expect(hook.received[1]!.body).toMatchObject({ type: 'firing', incident: { title: 'failing' } });
+  });
+
+  test('acknowledge as the article does, and a message that can be changed says so', async () => {
+    const hook = await receiver();
+    const { query } = await start({ NOWCAST_WEBHOOK_URL: hook.url });
+    const { text, values } = raise('failing');
+    await query(text, values);
+    await hook.until(({ length }) => length === 1);
+    // Changes wait for ten seconds.
+    await expect
+      .poll(async () => (await query('select told from nowcast.alert_deliveries')).rows)
+      .toEqual([{ told: 'firing' }]);
+    await query(`update nowcast.alert_deliveries set told_at = told_at - interval '10 seconds'`);
+    await query('update system_alerts set acknowledged = true');
+    await hook.until(({ length }) => length === 2);
+    expect(hook.received[1]!.body).toMatchObject({ type: 'update', incident: { acknowledged: true } });
+  });
+});
+
+test('ten thousand alerts at once are one incident and a handful of messages', async () => {
+  const [slack, hook] = [await receiver(), await receiver()];
+  const { query } = await start({ SLACK_WEBHOOK_URL: slack.url, NOWCAST_WEBHOOK_URL: hook.url });
+  await query(
+    `insert into system_alerts (severity, alert_type, message, rule, labels, explanation)
+     select 'critical', 'error_rate', 'failing', 'rule ' || i, jsonb_build_object('model_version', 'm' || i % 500),
+       '{"sentence": "Errors rose."}' from generate_series(1, 10000) i`,
+  );
+  await query(`update system_alerts set status = 'resolved'`);
+  await hook.until((received) => received.some(({ body }) => /resolved|late/.test(body.type)));
+  await slack.until((received) => received.some(({ body }) => body.text.includes('Resolved')));
+  expect(slack.received.length).toBeLessThanOrEqual(2);
+  expect(hook.received.length).toBeLessThanOrEqual(3);
+  expect(slack.received.at(-1)!.text).toContain('and 9,994 more');
+});
+
 describe('a channel', () => {
   test('of the table keeps secrets that were written into its config out of sight, and is refused by name', async () => {
     const { server, query } = await start({});
