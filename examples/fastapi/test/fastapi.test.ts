@@ -1,24 +1,16 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from '../../../packages/server/test/support/server.ts';
+import { findPython } from '../../support/python.ts';
 
 const article = fileURLToPath(new URL('../../../bench/article/', import.meta.url));
 
-/** `PYTHON` names one that has the packages. */
-const python = process.env.PYTHON ?? 'python3';
-const missing = await promisify(execFile)(python, ['-c', 'import fastapi, asyncpg, uvicorn']).then(
-  () => undefined,
-  ({ stderr, message }: { stderr?: string; message: string }) =>
-    (stderr || message).trim().split('\n').at(-1),
-);
-if (missing !== undefined)
-  console.warn(`the FastAPI service is not run: ${python} lacks its packages (${missing})`);
+const python = await findPython('the FastAPI service', ['fastapi', 'asyncpg', 'uvicorn']);
 
 let nowcast: TestServer;
 beforeAll(async () => {
@@ -31,7 +23,7 @@ async function expectCounted(model: string): Promise<void> {
   expect(body).toMatchObject([{ request_count: 2, error_count: 1, avg_latency_ms: 150 }]);
 }
 
-test.skipIf(missing !== undefined)(
+test.skipIf(python === undefined)(
   'events that the FastAPI service inserts count like posted ones',
   async () => {
     const probe = createServer().listen(0, '127.0.0.1');
@@ -39,7 +31,7 @@ test.skipIf(missing !== undefined)(
     const { port } = probe.address() as AddressInfo;
     probe.close();
     const service = spawn(
-      python,
+      python!,
       ['-m', 'uvicorn', 'app:app', '--host', '127.0.0.1', '--port', String(port)],
       {
         cwd: article,

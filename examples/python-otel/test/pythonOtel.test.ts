@@ -8,21 +8,12 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from '../../../packages/server/test/support/server.ts';
+import { findPython } from '../../support/python.ts';
 
 const run = promisify(execFile);
 const app = fileURLToPath(new URL('../app.py', import.meta.url));
 
-/** `PYTHON` names one that has the packages of requirements.txt. */
-const python = process.env.PYTHON ?? 'python3';
-const missing = await run(python, [
-  '-c',
-  'import opentelemetry.exporter.otlp.proto.http, opentelemetry.sdk',
-]).then(
-  () => undefined,
-  ({ stderr, message }: { stderr?: string; message: string }) =>
-    (stderr || message).trim().split('\n').at(-1),
-);
-if (missing !== undefined) console.warn(`app.py is not run: ${python} lacks OpenTelemetry (${missing})`);
+const python = await findPython('app.py', ['opentelemetry.exporter.otlp.proto.http', 'opentelemetry.sdk']);
 
 let nowcast: TestServer;
 beforeAll(async () => {
@@ -48,22 +39,22 @@ async function expectTenCalls(): Promise<void> {
   expect(body[9]).toMatchObject({ is_error: true, error_message: 'the question is empty' });
 }
 
-test.skipIf(missing !== undefined)('app.py’s calls are stored, with their price', async () => {
-  await run(python, [app, '10'], { env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: nowcast.url } });
+test.skipIf(python === undefined)('app.py’s calls are stored, with their price', async () => {
+  await run(python!, [app, '10'], { env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: nowcast.url } });
   await expectTenCalls();
 });
 
-test.skipIf(missing !== undefined)('the snippet of the README is stored', async () => {
+test.skipIf(python === undefined)('the snippet of the README is stored', async () => {
   const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8');
   const snippet =
     /```python\n(from opentelemetry[\s\S]*?)```/.exec(readme)?.[1] ?? 'raise Exception("not found")';
-  await run(python, ['-c', snippet.replace('http://127.0.0.1:4318', nowcast.url)]);
+  await run(python!, ['-c', snippet.replace('http://127.0.0.1:4318', nowcast.url)]);
   const { body } = await nowcast.get('/rest/v1/inference_logs?model_version=eq.gpt-4o');
   expect(body).toMatchObject([{ input_tokens: 20 }]);
 });
 
 // The same spans by the same protocol, so that a break is seen where Python is not.
-test.skipIf(missing === undefined)('the spans of app.py are stored when another SDK sends them', async () => {
+test.skipIf(python !== undefined)('the spans of app.py are stored when another SDK sends them', async () => {
   const provider = new NodeTracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'shop' }),
     spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter({ url: `${nowcast.url}/v1/traces` }))],
