@@ -6,9 +6,11 @@ import {
   type TrafficShape,
   trafficShapes,
 } from '../../../bench/src/detect/modelTraffic.ts';
+import type { DetectorState } from '../src/alert/anomalies.ts';
 import { EngineStore } from '../src/alert/engineStore.ts';
 import { type Change, Evaluator, type OwnState } from '../src/alert/evaluator.ts';
 import type { Rule } from '../src/alert/judge.ts';
+import { noTotals } from '../src/alert/totals.ts';
 import { createTestDatabase } from './support/postgres.ts';
 
 const minuteMs = 60_000;
@@ -205,4 +207,94 @@ describe('silence is', () => {
     simulated.run(10 * minuteMs);
     expect(simulated.rules()).toEqual(['monitor_broken', 'traffic_stopped']);
   });
+});
+
+describe('a sender that falls silent', () => {
+  /** Two senders share the traffic of a model; each minute of theirs is read as the engine reads it. */
+  function withSenders(): {
+    simulated: Simulated;
+    run: (forMs: number, shares: Record<string, number>) => void;
+  } {
+    const simulated = new Simulated([{ ...steady, perSecond: 5 }]);
+    const counts = new Map<string, number>();
+    const run = (forMs: number, shares: Record<string, number>) => {
+      for (const endMs = simulated.nowMs + forMs; simulated.nowMs < endMs; ) {
+        simulated.nowMs += 10_000;
+        const atMs = Math.floor(simulated.nowMs / minuteMs) * minuteMs;
+        const clients = Object.entries(shares).flatMap(([client, requests]) => {
+          if (requests === 0) return [];
+          const key = `${client} ${atMs}`;
+          counts.set(key, (counts.get(key) ?? 0) + requests);
+          return [{ client, atMs, requests: counts.get(key)! }];
+        });
+        const models = simulated.traffic.flatMap((each) => each.advance(simulated.nowMs));
+        simulated.write(simulated.evaluator.look(simulated.nowMs, { models, clients }));
+      }
+    };
+    return { simulated, run };
+  }
+
+  test('is named, while the others go on', () => {
+    const { simulated, run } = withSenders();
+    run(6 * hourMs, { web: 25, batch: 25 });
+    simulated.traffic[0]!.incident = { traffic: 0.5 };
+    const silent = () => simulated.opened.filter(({ rule }) => rule === 'client_silent');
+    run(4 * minuteMs, { web: 25, batch: 0 });
+    expect(silent()).toEqual([]);
+    run(3 * minuteMs, { web: 25, batch: 0 });
+    expect(silent()).toMatchObject([{ labels: { client: 'batch' } }]);
+    expect(silent()[0]!.message).toMatch(
+      /^The sender batch is silent for 5 min, usually 150 events a minute; other senders go on\.$/,
+    );
+  });
+
+  test('is none when another one took its work over', () => {
+    const { simulated, run } = withSenders();
+    run(6 * hourMs, { web: 25, batch: 25 });
+    run(hourMs, { web: 50, batch: 0 });
+    expect(simulated.opened).toEqual([]);
+  });
+});
+
+test('detectors go on where their states were saved', () => {
+  const shape = trafficShapes[1]!;
+  const whole = new Simulated([shape]);
+  whole.run(dayMs);
+  const states: DetectorState[] = [];
+  for (;;) {
+    const taken = whole.evaluator.anomalies.takeUnsaved(2);
+    if (taken.length === 0) break;
+    states.push(...taken);
+  }
+  expect(states.map(({ series }) => series).sort()).toEqual(
+    ['confidence', 'error_rate', 'p95_latency_ms', 'requests', 'tokens'].map(
+      (metric) => `anomaly/${metric}/${shape.name}`,
+    ),
+  );
+  const restored = new Evaluator(JSON.parse(JSON.stringify(states)));
+  restored.setRules(defaults);
+  const { nowMs } = whole;
+  // The minute that was not closed yet is read from the summaries.
+  const atMs = nowMs - minuteMs;
+  const lastMinute = whole.evaluator.series.models.get(shape.name)!.timeline.minute(atMs)!;
+  restored.series.takeMinutes([{ model: shape.name, atMs, totals: lastMinute }]);
+  const models = whole.traffic[0]!.advance(nowMs + minuteMs);
+  for (const evaluator of [whole.evaluator, restored]) evaluator.look(nowMs + minuteMs, { models });
+  for (const evaluator of [whole.evaluator, restored])
+    evaluator.look(nowMs + minuteMs + 10_000, { models: [] });
+  const after = (evaluator: Evaluator) =>
+    evaluator.anomalies.takeUnsaved(9).filter(({ series }) => series.includes('/tokens/'));
+  expect(after(restored)).toEqual(after(whole.evaluator));
+});
+
+test('beyond five hundred models nothing is judged, and it is known how many', () => {
+  const evaluator = new Evaluator();
+  const models = Array.from({ length: 503 }, (_, index) => ({
+    model: `m${index}`,
+    atMs: startMs,
+    totals: { ...noTotals(), requests: 1 },
+  }));
+  evaluator.look(startMs, { models });
+  expect(evaluator.series.models.size).toBe(500);
+  expect(evaluator.series.unwatched.size).toBe(3);
 });
