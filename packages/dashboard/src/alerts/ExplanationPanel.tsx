@@ -1,6 +1,6 @@
 import { PageLink } from '../app/PageLink.tsx';
 import type { Example, Explanation } from '../data/explanation.ts';
-import { duration, latency, percent, timeOfDay } from '../data/format.ts';
+import { duration, latency, timeOfDay } from '../data/format.ts';
 import type { IncidentAlert } from '../data/incident.ts';
 import { Panel } from '../ui/Panel.tsx';
 import type { PanelState } from '../ui/panelState.ts';
@@ -56,9 +56,9 @@ function Explained({ explanation, now }: { explanation: Explanation; now: number
         <div>
           <h3 className="font-semibold text-small">Also</h3>
           <ul className="grid gap-1 text-small">
-            {causes.slice(1).map(({ sentence, sharePct }) => (
+            {causes.slice(1).map((sentence) => (
               <li key={sentence} className="min-w-0 break-words">
-                {sentence} <span className="text-muted">({percent(sharePct)} of the change)</span>
+                {sentence}
               </li>
             ))}
           </ul>

@@ -8,8 +8,8 @@ export function NoticeBar() {
   const { run, busy, dialog } = useChange('Undoing');
   return (
     <>
-      {/* Always there: what appears in it is announced. */}
-      <div role="status" aria-live="polite">
+      {/* Always there, without a gap of its own: what appears in it is announced. */}
+      <div role="status" aria-live="polite" className={current === undefined ? '-mb-3' : ''}>
         {current !== undefined && (
           <div
             data-notice

@@ -62,6 +62,7 @@ export function RulePanel() {
           columns={[
             {
               title: 'On',
+              isText: true,
               window: '',
               cell: (rule) => (
                 <input
@@ -76,13 +77,19 @@ export function RulePanel() {
             },
             {
               title: 'Severity',
+              isText: true,
               window: '',
               cell: ({ severity }) => (
                 <span className={severity === 'critical' ? 'font-semibold text-bad' : ''}>{severity}</span>
               ),
             },
-            { title: 'Fires when', window: '', cell: ({ condition }) => conditionInWords(condition) },
-            { title: 'From', window: '', cell: ({ source }) => sources[source] ?? source },
+            {
+              title: 'Fires when',
+              isText: true,
+              window: '',
+              cell: ({ condition }) => conditionInWords(condition),
+            },
+            { title: 'From', isText: true, window: '', cell: ({ source }) => sources[source] ?? source },
           ]}
         />
       </Panel>

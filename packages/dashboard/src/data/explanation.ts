@@ -2,7 +2,8 @@
 export interface Explanation {
   readonly sentence: string;
   readonly causeSentence: string;
-  readonly causes: readonly { readonly sentence: string; readonly sharePct: number }[];
+  /** A sentence each, with its share of the change; the best first. */
+  readonly causes: readonly string[];
   readonly since: number | undefined;
   readonly examples: readonly Example[];
   readonly deployed: readonly { readonly what: string; readonly value: string; readonly at: number }[];
@@ -29,10 +30,9 @@ export function readExplanation(value: unknown): Explanation | null {
   return {
     sentence: text(value.sentence) ?? '',
     causeSentence: text(value.cause_sentence) ?? '',
-    causes: rows(value.causes).map((row) => ({
-      sentence: text(row.sentence) ?? `${String(row.dimension)} ${String(row.value)}`,
-      sharePct: 100 * Number(row.share ?? 0),
-    })),
+    causes: rows(value.causes).map(
+      (row) => text(row.sentence) ?? `${String(row.dimension)} ${String(row.value)}`,
+    ),
     since: Number.isNaN(since) ? undefined : since,
     examples: rows(value.examples).map((row) => ({
       id: String(row.id),

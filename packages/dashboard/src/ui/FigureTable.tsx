@@ -5,6 +5,8 @@ export interface FigureColumn<R> {
   /** Unit and window. */
   readonly window: string;
   readonly cell: (row: R) => ReactNode;
+  /** Words stand at the left, figures at the right. */
+  readonly isText?: boolean;
 }
 
 export interface FigureTableProps<R> {
@@ -32,8 +34,12 @@ export function FigureTable<R>({ label, rowTitle, rows, keyOf, head, columns }: 
             >
               {rowTitle}
             </th>
-            {columns.map(({ title, window }) => (
-              <th key={title + window} scope="col" className="pb-1 pl-4 text-right align-bottom font-medium">
+            {columns.map(({ title, window, isText }) => (
+              <th
+                key={title + window}
+                scope="col"
+                className={`pb-1 pl-4 align-bottom font-medium ${isText ? 'text-left' : 'text-right'}`}
+              >
                 <span className="whitespace-nowrap">{title}</span>
                 <span className="ml-auto block max-w-32 font-normal text-caption text-muted">{window}</span>
               </th>
@@ -49,10 +55,10 @@ export function FigureTable<R>({ label, rowTitle, rows, keyOf, head, columns }: 
               >
                 {head(row)}
               </th>
-              {columns.map(({ title, window, cell }) => (
+              {columns.map(({ title, window, cell, isText }) => (
                 <td
                   key={title + window}
-                  className="whitespace-nowrap border-line border-t py-1.5 pl-4 text-right group-hover:bg-raised"
+                  className={`whitespace-nowrap border-line border-t py-1.5 pl-4 group-hover:bg-raised ${isText ? 'text-left' : 'text-right'}`}
                 >
                   {cell(row)}
                 </td>
