@@ -7,7 +7,7 @@ import { nameOf, usually } from '../naming.ts';
 /** A model that always failed at half of its events is not failing suddenly at two thirds. */
 const leastRatio = 3;
 /** Nor is what its clusters of errors ordinarily come to. */
-const leastPeakRatio = 1.5;
+const leastPeakRatio = 2;
 
 /**
  * Sudden failure, seen within seconds: so many of the events that arrived in one of a few short windows failed as chance
