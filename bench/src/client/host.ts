@@ -26,6 +26,8 @@ const server = http.createServer((request, response) => {
     .writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
     .end(answer);
 });
+// Its connections are idle while others have their turn.
+server.keepAliveTimeout = 0;
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
 
 process.on('disconnect', () => process.exit(0));
