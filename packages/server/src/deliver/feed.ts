@@ -157,8 +157,14 @@ export class Feed {
         this.#dirty = true;
         this.#waiting.unshift(...waited);
         this.#options.log.warn({ err: error }, 'reading the feed failed');
+        const broken = this.#client;
+        if (broken === undefined) return;
+        // At once, and not when its end is heard of: a dead one fails without waiting for anything, and trying it again and
+        // again would keep the event loop from ever hearing.
+        this.#client = undefined;
         // Not `end()`: it waits for the answer of a database that may be standing still.
-        if (this.#client !== undefined) destroy(this.#client);
+        destroy(broken);
+        if (!this.#stopped) this.#reconnect();
         return;
       }
     }
