@@ -37,6 +37,7 @@ beforeAll(async () => {
   await pipeline.query(
     `insert into system_alerts (severity, alert_type, message, rule) values ('warning', 'high_latency', 'x', 'r')`,
   );
+  await pipeline.query('select nowcast.compact()');
   await closePeriods(pipeline.pool, { zone: 'UTC', to: new Date().toISOString().slice(0, 10) });
 });
 afterAll(async () => {

@@ -54,7 +54,7 @@ async function empty(): Promise<void> {
   await pipeline.query('delete from inference_logs');
   while ((await pipeline.query<{ n: number }>('select nowcast.recompute_stale(1000) as n'))[0]!.n > 0);
   await pipeline.query(
-    'truncate nowcast.periods, nowcast.period_summaries, nowcast.pruned_tiers, daily_metrics_summary',
+    'truncate nowcast.periods, nowcast.period_summaries, nowcast.pruned_tiers, nowcast.key_overflows, daily_metrics_summary',
   );
 }
 
@@ -219,10 +219,58 @@ describe('the ledger', () => {
   });
 });
 
+describe('what is not compacted yet', () => {
+  const open = async () =>
+    pipeline.query<{ n: number }>('select count(*)::int as n from nowcast.summary_partials');
+
+  test.each(['UTC', 'Asia/Kathmandu'])(
+    'is read where it lies, and compacting it opens no closed day of %s',
+    async (zone) => {
+      await empty();
+      await makeDays('2024-10-25', '2024-10-29');
+      await insertEvents('2024-10-26 00:00 UTC', '2024-10-27 20:00 UTC', '47 seconds');
+      await pipeline.query('select nowcast.compact(100000)');
+      // Some of it in buckets that are compacted already, some in new ones.
+      await insertEvents('2024-10-27 17:31:07 UTC', '2024-10-27 23:00 UTC', '53 seconds');
+      await pipeline.query('select nowcast.gather(100000)');
+      await insertEvents('2024-10-26 17:59:59 UTC', '2024-10-27 23:00 UTC', '59 seconds');
+      const before = await open();
+      expect(before[0]!.n).toBeGreaterThan(0);
+      await closePeriods(pipeline.pool, { zone, to: '2024-10-28' });
+      expect(await open()).toEqual(before);
+      expect(await daily()).toEqual(await recounted(zone, '2024-10-28'));
+
+      await pipeline.query('select nowcast.compact(100000)');
+      expect(await open()).toEqual([{ n: 0 }]);
+      expect(await closePeriods(pipeline.pool, { zone, to: '2024-10-28', everything: true })).toEqual({
+        days: [],
+        periods: 0,
+      });
+    },
+  );
+
+  test('is compacted first where a minute has more models than it may have', async () => {
+    await empty();
+    await pipeline.query(
+      `insert into inference_logs (timestamp, model_version, inference_time_ms)
+       select '2024-10-26 10:00:30+00', 'm' || lpad(m::text, 3, '0'), 100 from generate_series(1, 203) m`,
+    );
+    await closePeriods(pipeline.pool, { zone: 'UTC', to: '2024-10-26' });
+    expect(
+      await pipeline.query(
+        `select count(*)::int as models, sum(total_requests)::int as requests,
+           (sum(total_requests) filter (where model_version = '__other__'))::int as others
+         from daily_metrics_summary`,
+      ),
+    ).toEqual([{ models: 201, requests: 203, others: 3 }]);
+  });
+});
+
 describe('summaries by minutes', () => {
   test('go after their time, and the hours keep what they held, corrections of their rows included', async () => {
     await empty();
     await insertEvents('2024-10-26', '2024-10-27', '5 minutes');
+    await pipeline.query('select nowcast.compact()');
     await closePeriods(pipeline.pool, { zone: 'UTC', to: '2024-10-26' });
     const pruned = await pipeline.query<{ n: string }>('select nowcast.prune_tiers(90, 400) as n');
     expect(Number(pruned[0]!.n)).toBeGreaterThan(0);

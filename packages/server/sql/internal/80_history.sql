@@ -23,38 +23,6 @@ create or replace function nowcast.day_start(day date, zone text) returns timest
     lateral (values (midnight), (midnight - interval '30 minutes'), (midnight - interval '1 hour')) moments (t)
 $$;
 
--- Buckets that cover a range exactly: whole hours, and five minutes at its edges, since not every zone's midnight is a
--- full hour of UTC.
-create or replace function nowcast.range_buckets(since timestamptz, until timestamptz)
-  returns setof nowcast.model_summaries language sql stable as $$
-  with hours as (
-    select date_bin('1 hour', since + interval '59 minutes 59.999999 seconds', origin) as first,
-      date_bin('1 hour', until, origin) as past
-    from (values (timestamptz '2000-01-01 00:00:00+00')) o (origin)
-  )
-  select s.* from nowcast.model_summaries s
-  where s.tier_seconds = 3600 and s.minute >= (select first from hours) and s.minute < (select past from hours)
-  union all
-  select s.* from nowcast.model_summaries s
-  where s.tier_seconds = 300 and s.minute >= since and s.minute < least((select first from hours), until)
-  union all
-  select s.* from nowcast.model_summaries s
-  where s.tier_seconds = 300 and s.minute >= greatest((select past from hours), since) and s.minute < until
-    and (select past from hours) >= (select first from hours)
-$$;
-
--- Fingerprint of what a range holds, without its histograms: no event changes those alone.
-create or replace function nowcast.range_state(since timestamptz, until timestamptz) returns numeric
-  language sql stable as $$
-  select coalesce(sum(hash_record_extended(row(
-    b.tier_seconds, b.minute, b.model_version, b.request_count, b.error_count, b.latency_sum_ms, b.latency_sum_sq,
-    b.latency_log_sum, b.latency_min_ms, b.latency_max_ms, b.confidence_count, b.confidence_sum, b.confidence_sum_sq,
-    b.quality_count, b.quality_sum, b.quality_sum_sq, b.feedback_count, b.feedback_sum, b.input_size_bytes_sum,
-    b.input_tokens_sum, b.output_tokens_sum, b.cached_input_tokens_sum, b.cost_count, b.cost_usd_sum, b.value_usd_sum,
-    b.compute_ms_sum, b.ttft_count, b.ttft_ms_sum), 0)::numeric), 0)
-  from nowcast.range_buckets(since, until) b
-$$;
-
 -- Serialises the closing of periods over all servers and commands.
 create or replace function nowcast.history_lock() returns bigint
   language sql immutable parallel safe as $$ select 7021850139403::bigint $$;
@@ -69,6 +37,7 @@ create or replace function nowcast.days_to_close(
     select
       coalesce(first_day, least(
         (select (min(s.minute) at time zone zone)::date from nowcast.model_summaries s where s.tier_seconds = 3600),
+        (select (min(s.minute) at time zone zone)::date from nowcast.open_summaries s),
         (select min(p.starts) from nowcast.periods p where p.kind = 'day'))) as first_day,
       last_day,
       coalesce((select min(d) from nowcast.partition_days() d) - 1, 'infinity') as first_changeable,
@@ -109,7 +78,7 @@ begin
   -- makes the day differ again.
   execute format($function$
     create or replace function nowcast.close_day(day date, day_zone text) returns boolean
-      language plpgsql set enable_sort = off as $body$
+      language plpgsql set enable_sort = off set work_mem = '32MB' as $body$
     declare
       since constant timestamptz := nowcast.day_start(day, day_zone);
       until constant timestamptz := nowcast.day_start(day + 1, day_zone);
@@ -126,7 +95,7 @@ begin
       insert into nowcast.period_summaries (
         kind, starts, model_version, days, %1$s, p50_latency_ms, p95_latency_ms, p99_latency_ms
       )
-      with parts as materialized (select s.model_version, %2$s from nowcast.range_buckets(since, until) s)
+      with parts as materialized (select s.model_version, %2$s from nowcast.range_parts(since, until) s)
       select 'day', day, m.model_version, 1, %1$s, q.quantiles[1], q.quantiles[2], q.quantiles[3]
       from (%3$s) m,
         nowcast.latency_quantiles(latency_bins, latency_bin_counts, array[0.5, 0.95, 0.99],

@@ -66,18 +66,25 @@ async function closeMarked(pool: pg.Pool, signal: AbortSignal | undefined): Prom
   return closed;
 }
 
-/** Takes in what the compactor has not taken yet: where no server runs, nobody else does. */
+/**
+ * Sums corrected minutes anew. Closing reads what the compactor has not taken yet; only where that is too much or has too
+ * many models is it compacted here: where no server runs, nobody else does.
+ */
 async function settleSummaries(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<{ compacts: boolean }>(
+    'select nowcast.compacts_before_closing() as compacts',
+  );
+  if (rows[0]!.compacts) {
+    await untilDone(pool, `select nowcast.compact(${maxPartialsPerRun}) as worked`);
+  }
+  await untilDone(pool, 'select nowcast.recompute_stale() as worked');
+}
+
+async function untilDone(pool: pg.Pool, text: string): Promise<void> {
   let worked: number;
   do {
-    const { rows } = await pool.query<{ partials: number }>('select nowcast.compact($1) as partials', [
-      maxPartialsPerRun,
-    ]);
-    worked = rows[0]!.partials;
-  } while (worked > 0);
-  do {
-    const { rows } = await pool.query<{ minutes: number }>('select nowcast.recompute_stale() as minutes');
-    worked = rows[0]!.minutes;
+    const { rows } = await pool.query<{ worked: number }>(text);
+    worked = rows[0]!.worked;
   } while (worked > 0);
 }
 
