@@ -50,11 +50,14 @@ export function linesOf(
 export function batchOf(
   lines: readonly string[],
   client: string,
+  sampleRate: number,
   dropped: DropCounts | undefined,
   nowMs: number,
 ): Batch {
   const id = uuid();
-  const head = JSON.stringify({ batch_id: id, client, ...(dropped === undefined ? {} : { dropped }) });
+  // Of none of the successes there is nothing to weigh.
+  const sample_rate = sampleRate > 0 && sampleRate < 1 ? sampleRate : undefined;
+  const head = JSON.stringify({ batch_id: id, client, sample_rate, dropped });
   const body = `${head.slice(0, -1)},"events":[${lines.join(',')}]}`;
   return { id, events: lines.length, body, dropped, formedAtMs: nowMs, lines };
 }

@@ -10,6 +10,8 @@ export interface DeliveryOptions {
   readonly url: string;
   readonly key: string | undefined;
   readonly client: string;
+  /** Share of the successes that were taken. */
+  readonly sampleRate: number;
   readonly send: Send;
   readonly compress: Compress | undefined;
   readonly maxBatchEvents: number;
@@ -206,14 +208,16 @@ export class Delivery {
   }
 
   #form(maxBytes: number): Batch | undefined {
-    const { tally, redact, client, warn, maxBatchEvents } = this.#options;
+    const { tally, redact, client, sampleRate, warn, maxBatchEvents } = this.#options;
     const lines = linesOf(this.#queue.take(maxBatchEvents, maxBytes), tally, redact, warn);
-    return lines.length === 0 ? undefined : batchOf(lines, client, tally.takeUntold(), Date.now());
+    return lines.length === 0
+      ? undefined
+      : batchOf(lines, client, sampleRate, tally.takeUntold(), Date.now());
   }
 
   /** One attempt for the first batch. */
   async #deliver(batch: Batch): Promise<void> {
-    const { tally, breaker, client, budgetMs, warn } = this.#options;
+    const { tally, breaker, client, sampleRate, budgetMs, warn } = this.#options;
     this.#attempt = new AbortController();
     const answer = await (this.#leaving.get(batch) ??
       post(batchPath, batch.body, this.postOptions(this.#attempt.signal)));
@@ -233,7 +237,9 @@ export class Delivery {
     if (answer.kind === 'too_large' && batch.lines !== undefined && batch.lines.length > 1) {
       const half = Math.ceil(batch.lines.length / 2);
       const halves = [batch.lines.slice(0, half), batch.lines.slice(half)];
-      const [first, second] = halves.map((lines) => batchOf(lines, client, undefined, batch.formedAtMs));
+      const [first, second] = halves.map((lines) =>
+        batchOf(lines, client, sampleRate, undefined, batch.formedAtMs),
+      );
       tally.tellAgain(batch.dropped);
       this.#batches.splice(0, 1, first!, second!);
       return;

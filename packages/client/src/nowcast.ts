@@ -7,6 +7,7 @@ import type { EventContext, Feedback, InferenceEvent, Measurement, ObservedCall 
 import { fetchSend } from './fetchSend.ts';
 import { heapBytes } from './heapBytes.ts';
 import { type Compress, post, type Send } from './post.ts';
+import { isSampled } from './sampling.ts';
 import type { Spool } from './spoolContract.ts';
 import { type Stats, Tally } from './tally.ts';
 
@@ -19,7 +20,10 @@ export interface NowcastOptions {
   readonly client?: string;
   /** Fields of every event: a default for what the event and its context leave out. */
   readonly defaults?: EventContext;
-  /** Share of the successes that is sent, 0 to 1; errors always are. */
+  /**
+   * Share of the successes that is sent, 0 to 1; errors always are. Those of one `trace_id` share their fate, and batches
+   * tell the share, so that rows are weighed.
+   */
   readonly sampleRate?: number;
   /** Sees each event before it is sent and returns what may be; null drops it. Runs off the hot path. */
   readonly redact?: Redact;
@@ -104,6 +108,7 @@ export class Nowcast {
       url: url.replace(/\/+$/, ''),
       key,
       client,
+      sampleRate,
       send: platform.send ?? fetchSend,
       compress: platform.compress ?? streamCompress(),
       maxBatchEvents: options.maxBatchEvents ?? 100,
@@ -236,11 +241,11 @@ export class Nowcast {
     this.#tally.tracked++;
     try {
       if (!this.#isHooked) this.#hook();
-      if (this.#sampleRate < 1 && event.is_error !== true && Math.random() >= this.#sampleRate) {
+      const own = withContext(event, context, this.#defaults);
+      if (!isSampled(own, this.#sampleRate)) {
         this.#tally.drop('sampled', 1);
         return;
       }
-      const own = withContext(event, context, this.#defaults);
       const bytes = heapBytes(own);
       if (bytes > maxEventBytes) {
         this.#tally.drop('too_large', 1);

@@ -8,6 +8,7 @@ export type Behaviour = 'store' | 'cut' | 'reset' | 'hang' | 'fail' | 'garble' |
 interface ReceivedBatch {
   readonly batch_id: string;
   readonly client: string;
+  readonly sample_rate?: number;
   readonly dropped?: Record<string, number>;
   readonly events: readonly { readonly [field: string]: unknown }[];
 }
