@@ -6,6 +6,7 @@ import { delivery } from './measure/delivery.ts';
 import { fanout } from './measure/fanout.ts';
 import { history } from './measure/history.ts';
 import type { Measurement } from './measure/measurement.ts';
+import { memory } from './measure/memory.ts';
 import { otlp } from './measure/otlp.ts';
 import { page } from './measure/page.ts';
 import { queries } from './measure/queries.ts';
@@ -24,6 +25,7 @@ const MEASUREMENTS: Measurement[] = [
   fanout,
   tabs,
   page,
+  memory,
   start,
   queries,
   history,
@@ -64,8 +66,9 @@ async function main(): Promise<void> {
   }
 }
 
-function wanted({ name, slow }: Measurement, plan: Plan): boolean {
-  return plan.only.length > 0 ? plan.only.includes(name) : !(plan.quick && slow === true);
+function wanted({ name, slow, byName }: Measurement, plan: Plan): boolean {
+  if (plan.only.length > 0) return plan.only.includes(name);
+  return byName !== true && !(plan.quick && slow === true);
 }
 
 main().catch((error: unknown) => {

@@ -9,6 +9,10 @@ export interface Plan {
   saveTo: string | null;
   /** Sides take turns this many times. */
   rounds: number;
+  /** How long `memory` watches. */
+  minutes: number;
+  /** While `memory` watches. */
+  eventsPerSecond: number;
   warmUpMs: number;
   measureMs: number;
 }
@@ -19,6 +23,8 @@ export const USAGE = `Usage: npm run bench -- [options]
   --only A,B        only these measurements
   --profile         also say where the time goes: CPU seconds of each process, V8 profile of the server
   --save FILE.md    also write the table to a file
+  --minutes N       how long 'memory' watches the page (10)
+  --rate N          events a second meanwhile, a multiple of 100 (2000)
   --help            this text
 `;
 
@@ -33,12 +39,19 @@ export function parsePlan(args: string[], measurements: string[]): Plan | 'help'
     throw new UsageError(`no measurement is called "${unknown}"; there are: ${measurements.join(', ')}`);
   }
   const quick = values.quick === true;
+  const [minutes, eventsPerSecond] = [Number(values.minutes ?? 10), Number(values.rate ?? 2_000)];
+  if (!(minutes > 0)) throw new UsageError('--minutes wants a number above 0');
+  if (!(eventsPerSecond > 0) || eventsPerSecond % 100 !== 0) {
+    throw new UsageError('--rate wants a multiple of 100');
+  }
   return {
     quick,
     only,
     profile: values.profile === true,
     saveTo: values.save ?? null,
     rounds: quick ? 2 : 5,
+    minutes,
+    eventsPerSecond,
     warmUpMs: quick ? 500 : 1_500,
     measureMs: quick ? 1_000 : 4_000,
   };
@@ -53,6 +66,8 @@ function parse(args: string[]) {
         only: { type: 'string' },
         profile: { type: 'boolean' },
         save: { type: 'string' },
+        minutes: { type: 'string' },
+        rate: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });

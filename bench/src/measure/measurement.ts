@@ -8,6 +8,8 @@ export interface Measurement {
   title: string;
   /** Left out of a quick run unless it is asked for by name. */
   slow?: true;
+  /** Runs only when it is asked for by name. */
+  byName?: true;
   run: (bench: Bench) => Promise<Row[]>;
 }
 

@@ -2,15 +2,15 @@
 /// <reference lib="dom.iterable" />
 /**
  * The page in a real browser: how soon a cold one shows something and is live, how soon an event is on the screen at
- * 1,000 events/s, how busy its main thread is at 10,000 and whether its memory grows.
+ * 1,000 events/s, how busy its main thread is at 10,000. Whether its memory stays flat for longer is `memory.ts`'s question.
  */
-import chromium from '@sparticuz/chromium';
-import { type Browser, type CDPSession, type Page, chromium as playwright } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import type { Bench } from '../bench.ts';
 import { sleep } from '../load/clock.ts';
 import type { HttpLoad } from '../load/http-load.ts';
 import { alone, isMissing, type Row } from '../row.ts';
 import type { NowcastSide } from '../side/nowcast.ts';
+import { busyPercent, launchBrowser, openView, PageMeter } from './browser.ts';
 import type { Measurement } from './measurement.ts';
 
 const COLD_OPENINGS = 5;
@@ -23,11 +23,7 @@ export const page: Measurement = { name: 'page', title: 'the page in Chromium', 
 async function run(bench: Bench): Promise<Row[]> {
   const nowcast = await bench.nowcast();
   if (isMissing(nowcast)) return [alone({ what: 'page', unit: 'ms', ours: nowcast })];
-  const browser = await playwright.launch({
-    executablePath: await chromium.executablePath(),
-    // Not the package's own arguments, which are for AWS Lambda.
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-  });
+  const browser = await launchBrowser();
   try {
     await bench.http('page: some events first', nowcast, load(bench, 1_000, 1, 2_000));
     const cold = await coldOpenings(browser, nowcast);
@@ -70,21 +66,12 @@ async function run(bench: Bench): Promise<Row[]> {
   }
 }
 
-async function open(browser: Browser, { port }: NowcastSide, path = '/'): Promise<Page> {
-  const context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
-  const opened = await context.newPage();
-  await opened.goto(`http://127.0.0.1:${port}${path}`);
-  await opened.locator('[data-connection="live"]').waitFor();
-  return opened;
-}
-
-/** A context of its own has no cache. */
 async function coldOpenings(browser: Browser, nowcast: NowcastSide) {
   const paintMs: number[] = [];
   const liveMs: number[] = [];
   for (let opening = 0; opening < COLD_OPENINGS; opening += 1) {
     const startedAt = performance.now();
-    const opened = await open(browser, nowcast);
+    const opened = await openView(browser, nowcast);
     await opened.locator('[data-panel="Requests"][data-state="live"]').waitFor();
     liveMs.push(performance.now() - startedAt);
     paintMs.push(
@@ -113,7 +100,7 @@ async function postToPixel(bench: Bench, browser: Browser, nowcast: NowcastSide)
     bench.expectStored(nowcast.databaseUrl, 1);
   };
   await post();
-  const opened = await open(browser, nowcast, `/?model=${PROBE_MODEL}`);
+  const opened = await openView(browser, nowcast, `/?model=${PROBE_MODEL}`);
   const requests = opened.locator('[data-panel="tile Requests"] output');
   while ((await requests.textContent()) !== '1') await sleep(20);
   await opened.evaluate(watchRequests);
@@ -152,32 +139,22 @@ function watchRequests(): void {
 }
 
 async function underLoad(bench: Bench, browser: Browser, nowcast: NowcastSide) {
-  const opened = await open(browser, nowcast);
-  const devTools = await opened.context().newCDPSession(opened);
-  // CPU time of the main thread: the wall clock would count what others take from it.
-  await devTools.send('Performance.enable', { timeDomain: 'threadTicks' });
+  const opened = await openView(browser, nowcast);
+  const meter = await PageMeter.of(opened);
   const windowMs = bench.plan.quick ? BUSY_MS / 4 : BUSY_MS;
   const running = bench.http('page: 10,000 events/s', nowcast, load(bench, 100, 100, windowMs + 10_000));
   await sleep(5_000);
-  const before = await measure(devTools);
+  const before = await meter.read();
   await sleep(windowMs);
-  const after = await measure(devTools);
+  const after = await meter.read();
   await running;
   await opened.context().close();
-  const seconds = (after.atMs - before.atMs) / 1_000;
   return {
-    seconds,
-    busyPercent: (100 * (after.busySeconds - before.busySeconds)) / seconds,
+    seconds: (after.atMs - before.atMs) / 1_000,
+    busyPercent: busyPercent(before, after),
     heapBeforeMb: before.heapMb,
     heapAfterMb: after.heapMb,
   };
-}
-
-async function measure(devTools: CDPSession) {
-  await devTools.send('HeapProfiler.collectGarbage');
-  const { metrics } = await devTools.send('Performance.getMetrics');
-  const of = (name: string) => metrics.find((metric) => metric.name === name)!.value;
-  return { busySeconds: of('TaskDuration'), heapMb: of('JSHeapUsedSize') / 1e6, atMs: performance.now() };
 }
 
 function load(
