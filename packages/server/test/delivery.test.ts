@@ -76,24 +76,24 @@ describe('a subscriber of inference_logs', () => {
   test('hears every row of both doors exactly once, while both write', async () => {
     const heard = await listen('inference_logs', undefined, 'INSERT');
     const posts = Array.from({ length: 60 }, (_, index) =>
-      server.post('/telemetry/inference', event({ model_version: `post ${index}` })),
+      server.post('/telemetry/inference', event({ trace_id: `post ${index}` })),
     );
     const batches = Array.from({ length: 5 }, (_, index) =>
       server.post(
         '/telemetry/inference/batch',
-        Array.from({ length: 20 }, (_, row) => event({ model_version: `batch ${index} ${row}` })),
+        Array.from({ length: 20 }, (_, row) => event({ trace_id: `batch ${index} ${row}` })),
       ),
     );
     const inserts = Array.from({ length: 30 }, (_, index) =>
       pool.query(
-        `insert into inference_logs (model_version, inference_time_ms)
-         select 'insert ' || $1::text || ' ' || i, 1 from generate_series(1, 3) i`,
+        `insert into inference_logs (model_version, inference_time_ms, trace_id)
+         select 'v1', 1, 'insert ' || $1::text || ' ' || i from generate_series(1, 3) i`,
         [index],
       ),
     );
     await Promise.all([...posts, ...batches, ...inserts]);
     await expect.poll(() => heard.length, { timeout: 5_000 }).toBe(60 + 100 + 90);
-    expect(new Set(heard.map(modelOf)).size).toBe(250);
+    expect(new Set(heard.map((change) => change.new.trace_id)).size).toBe(250);
   });
 
   test('hears of what commits late, and of others meanwhile', async () => {
@@ -175,6 +175,24 @@ describe('the pulse', () => {
       [timestamp],
     );
     await expect.poll(latest).toMatchObject({ request_count: 2, avg_latency_ms: 200, error_rate_pct: 50 });
+  });
+
+  test('that could not be made comes by itself, without a further event', async () => {
+    const heard = await listen('metrics_pulse');
+    const { rows } = await pool.query(
+      `select pg_get_functiondef('nowcast.refresh_pulse'::regproc) as definition`,
+    );
+    await pool.query(`
+      create sequence public.pulse_attempts;
+      create or replace function nowcast.refresh_pulse(since timestamptz, until timestamptz) returns integer
+        language plpgsql as $$ begin perform nextval('public.pulse_attempts'); raise 'not now'; end $$`);
+    await server.post('/telemetry/inference', event({ model_version: 'late pulse' }));
+    const attempted = async () =>
+      (await pool.query('select is_called from public.pulse_attempts')).rows[0].is_called;
+    await expect.poll(attempted).toBe(true);
+    await pool.query(rows[0].definition);
+    await pool.query('drop sequence public.pulse_attempts');
+    await expect.poll(() => heard.map(modelOf)).toContain('late pulse');
   });
 });
 

@@ -66,7 +66,8 @@ export class HourTotals {
         },
       ]);
     } catch (error) {
-      this.#log.warn({ err: error }, 'adding up the last hour failed; the next event tries again');
+      this.#log.warn({ err: error }, 'adding up the last hour failed; it is tried again in a few seconds');
+      this.#changed = true;
     }
   }
 }

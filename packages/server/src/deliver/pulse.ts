@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 
 /** At most ten times a second under load, at once after a quiet moment. */
 const minIntervalMs = 100;
+/** After a failure, until the database answers again. */
+const retryIntervalMs = 1_000;
 
 /** Keeps `metrics_pulse` current while somebody watches; the table's feed triggers carry the change to everyone. */
 export class Pulse {
@@ -12,6 +14,7 @@ export class Pulse {
   /** Range of times whose minutes have changed, in milliseconds; undefined when nothing has. */
   #changed: { since: number; until: number } | undefined;
   #lastStartAt = Number.NEGATIVE_INFINITY;
+  #failing = false;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = false;
@@ -49,7 +52,8 @@ export class Pulse {
 
   #schedule(): void {
     if (this.#stopped || this.#running !== undefined || this.#timer !== undefined) return;
-    const restMs = this.#lastStartAt + minIntervalMs - performance.now();
+    const intervalMs = this.#failing ? retryIntervalMs : minIntervalMs;
+    const restMs = this.#lastStartAt + intervalMs - performance.now();
     if (restMs > 0) {
       this.#timer = setTimeout(() => {
         this.#timer = undefined;
@@ -78,8 +82,13 @@ export class Pulse {
         text: `select nowcast.refresh_pulse(date_trunc('minute', $1::timestamptz), $2::timestamptz + interval '1 microsecond')`,
         values: [new Date(since), new Date(until)],
       });
+      this.#failing = false;
     } catch (error) {
-      this.#log.warn({ err: error }, 'refreshing the pulse failed; the next change tries again');
+      if (!this.#failing)
+        this.#log.warn({ err: error }, 'refreshing the pulse failed; it is tried each second');
+      this.#failing = true;
+      // No further change may come, and whoever watches would see the last but one for ever.
+      if (this.#isWatched()) this.#mark(since, until);
     }
   }
 }
