@@ -1,6 +1,7 @@
 /** `npm run bench`: runs the measurements one after another and prints one table. */
 import { writeFileSync } from 'node:fs';
 import { Bench } from './bench.ts';
+import { alerts } from './measure/alerts.ts';
 import { batch } from './measure/batch.ts';
 import { delivery } from './measure/delivery.ts';
 import { fanout } from './measure/fanout.ts';
@@ -29,6 +30,7 @@ const MEASUREMENTS: Measurement[] = [
   start,
   queries,
   history,
+  alerts,
 ];
 
 async function main(): Promise<void> {

@@ -27,7 +27,7 @@ export type Where = { databaseUrl: string } | { dataDir: string };
 
 export async function startNowcast(
   where: Where,
-  options: { inspect: boolean },
+  options: { inspect: boolean; environment?: Record<string, string> },
 ): Promise<NowcastSide | Missing> {
   if (!existsSync(SERVER_BIN)) return { missing: 'needs packages/server/bin/nowcast.mjs' };
   const folder = mkdtempSync(join(tmpdir(), 'nowcast-bench-server-'));
@@ -39,6 +39,7 @@ export async function startNowcast(
     env: {
       ...environment,
       PORT: String(port),
+      ...options.environment,
       ...('dataDir' in where
         ? { NOWCAST_DATA_DIR: where.dataDir }
         : { NOWCAST_DATA_DIR: folder, DATABASE_URL: where.databaseUrl }),

@@ -48,3 +48,24 @@ test('a channel is tried from the page, which tells whether the message arrived 
   await expectAccessible(page, 'channels');
   await close();
 });
+
+test('a channel that begins to fail by itself is shown to whoever looks, and that it works again', async () => {
+  answer = 200;
+  const { page, close } = await pages.open({ path: '/alerts' });
+  const channel = panel(page, 'Channels').locator('li').first();
+  await channel.getByRole('button', { name: /^Send a test to / }).click();
+  await channel.getByText('Working', { exact: true }).waitFor();
+  answer = 503;
+  await pages.server.insert('system_alerts', {
+    severity: 'critical',
+    alert_type: 'error_rate',
+    message: 'a third of the requests fail',
+    rule: 'test_channels',
+    labels: { model_version: 'v2' },
+  });
+  await channel.getByText('Failing', { exact: true }).waitFor();
+  await channel.getByText('1 message waiting: answered 503').waitFor();
+  answer = 200;
+  await channel.getByText('Working', { exact: true }).waitFor();
+  await close();
+});

@@ -147,17 +147,17 @@ describe('an alert', () => {
     await pool.query('update system_alerts set acknowledged = true where id = $1', [second]);
     expect(
       await rows(
-        'select acknowledged, acknowledged_by, acknowledged_at is not null as at, metadata, status from system_alerts order by id',
+        'select acknowledged, acknowledged_by, acknowledge_note, acknowledged_at is not null as at, status from system_alerts order by id',
       ),
     ).toEqual([
       {
         acknowledged: true,
         acknowledged_by: 'ann',
         at: true,
-        metadata: { acknowledge_note: 'known' },
+        acknowledge_note: 'known',
         status: 'firing',
       },
-      { acknowledged: true, acknowledged_by: null, at: true, metadata: null, status: 'firing' },
+      { acknowledged: true, acknowledged_by: null, acknowledge_note: null, at: true, status: 'firing' },
     ]);
     await resolve(first);
     expect(await rows(`select acknowledge_alert($1, 'ann') as done`, [first])).toEqual([{ done: false }]);

@@ -76,16 +76,16 @@ describe('an incident', () => {
     ]);
   });
 
-  test('shows an anon key neither people nor explanations', async () => {
+  test('shows an anon key neither people, nor what they say, nor explanations', async () => {
     const id = await raise('error_failure', 'a');
-    await pool.query(
-      `update system_alerts set explanation = '{"sentence": "user 7"}', acknowledged_by = 'ann' where id = $1`,
-      [id],
-    );
-    const [alert] = (await read('system_alerts', 'read')).body;
-    expect(alert).toHaveProperty('message');
-    expect(alert).not.toHaveProperty('explanation');
-    expect(alert).not.toHaveProperty('acknowledged_by');
+    await pool.query(`update system_alerts set explanation = '{"sentence": "user 7"}' where id = $1`, [id]);
+    await call('acknowledge_alert', { alert_id: id, by: 'ann', note: 'it is the customer in Bern' });
+    const { body } = await read('system_alerts', 'read');
+    expect(body[0]).toHaveProperty('message');
+    expect(body[0]).not.toHaveProperty('explanation');
+    expect(body[0]).not.toHaveProperty('acknowledged_by');
+    expect(JSON.stringify([body, (await read('incident_timeline', 'read')).body])).not.toContain('Bern');
+    expect(JSON.stringify((await read('incident_timeline')).body)).toContain('Bern');
     expect((await read('incidents', 'read')).body[0]).not.toHaveProperty('acknowledged_by');
     expect((await read('incident_timeline', 'read')).body[0]).not.toHaveProperty('who');
     expect((await read('system_alerts', 'all')).body[0]).toMatchObject({

@@ -1,62 +1,28 @@
-import type { RealtimeChannel, SupabaseClient } from '@supabase/supabase-js';
-import pg from 'pg';
+import type { SupabaseClient } from '@supabase/supabase-js';
+import type pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { event } from './support/events.ts';
-import { startTestServer, type TestServer } from './support/server.ts';
-import { supabaseClient } from './support/supabase.ts';
+import type { TestServer } from './support/server.ts';
+import { type Heard, type Subscriber, startSubscriber } from './support/subscriber.ts';
 
+let subscriber: Subscriber;
 let server: TestServer;
 let supabase: SupabaseClient;
 let pool: pg.Pool;
-const channels: RealtimeChannel[] = [];
+let listen: Subscriber['listen'];
 
 beforeAll(async () => {
-  server = await startTestServer();
-  pool = new pg.Pool({ connectionString: server.databaseUrl, max: 4 });
-  supabase = supabaseClient(server.url);
+  subscriber = await startSubscriber();
+  ({ server, pool, supabase, listen } = subscriber);
 });
-afterEach(async () => {
-  for (const channel of channels.splice(0)) await supabase.removeChannel(channel);
-});
-afterAll(async () => {
-  await supabase.realtime.disconnect();
-  await pool.end();
-  await server.close();
-});
-
-interface Heard {
-  eventType: string;
-  table: string;
-  new: Record<string, unknown>;
-}
-
-/** Subscribes and resolves once the subscription is live. */
-async function listen(table: string, filter?: string, eventType = '*'): Promise<Heard[]> {
-  const heard: Heard[] = [];
-  const wanted = {
-    event: eventType as '*',
-    schema: 'public',
-    table,
-    ...(filter === undefined ? {} : { filter }),
-  };
-  const channel = supabase
-    .channel(`${table}-${Math.random()}`)
-    .on('postgres_changes', wanted, (payload) => heard.push(payload as Heard));
-  channels.push(channel);
-  await new Promise<void>((resolve, reject) => {
-    channel.subscribe((status, error) => {
-      if (status === 'SUBSCRIBED') resolve();
-      else if (status === 'CHANNEL_ERROR') reject(error);
-    });
-  });
-  return heard;
-}
+afterEach(() => subscriber.leave());
+afterAll(() => subscriber.close());
 
 const modelOf = (heard: Heard) => heard.new.model_version;
 
 describe('a subscriber of inference_logs', () => {
   test('hears of a POST with the very row that REST returns', async () => {
-    const heard = await listen('inference_logs', undefined, 'INSERT');
+    const heard = await listen('inference_logs', { event: 'INSERT' });
     await server.post(
       '/telemetry/inference',
       event({
@@ -74,7 +40,7 @@ describe('a subscriber of inference_logs', () => {
   });
 
   test('hears every row of both doors exactly once, while both write', async () => {
-    const heard = await listen('inference_logs', undefined, 'INSERT');
+    const heard = await listen('inference_logs', { event: 'INSERT' });
     const posts = Array.from({ length: 60 }, (_, index) =>
       server.post('/telemetry/inference', event({ trace_id: `post ${index}` })),
     );
@@ -97,7 +63,7 @@ describe('a subscriber of inference_logs', () => {
   });
 
   test('hears of what commits late, and of others meanwhile', async () => {
-    const heard = await listen('inference_logs', undefined, 'INSERT');
+    const heard = await listen('inference_logs', { event: 'INSERT' });
     const slow = await pool.connect();
     await slow.query(
       `begin; insert into inference_logs (model_version, inference_time_ms) values ('slow', 1)`,
@@ -141,7 +107,7 @@ describe('a subscriber of inference_logs', () => {
   });
 
   test('with a filter hears only what matches', async () => {
-    const heard = await listen('inference_logs', 'model_version=eq.wanted');
+    const heard = await listen('inference_logs', { filter: 'model_version=eq.wanted' });
     await server.post('/telemetry/inference/batch', [
       event({ model_version: 'other' }),
       event({ model_version: 'wanted' }),
@@ -205,7 +171,7 @@ describe("the article's latency check", () => {
     ).rows;
 
   test('raises one alert a model against the average before the batch, and subscribers hear of it', async () => {
-    const heard = await listen('system_alerts', undefined, 'INSERT');
+    const heard = await listen('system_alerts', { event: 'INSERT' });
     const model = 'slowing';
     await server.post(
       '/telemetry/inference/batch',
@@ -232,6 +198,32 @@ describe("the article's latency check", () => {
     expect(alerts[0].metadata.recent_avg_ms).toBeCloseTo(average, 9);
     expect(alerts[0].message).toBe(`Inference latency spike: 9000.00ms (avg: ${average.toFixed(2)}ms)`);
     await expect.poll(() => heard.map((change) => change.new.alert_type)).toEqual(['high_latency']);
+  });
+
+  test('holds no event up while alerts are being grouped, and raises its own right after', async () => {
+    await server.post('/telemetry/inference', event({ model_version: 'waiting', inference_time_ms: 100 }));
+    const grouping = await pool.connect();
+    await grouping.query('begin; select pg_advisory_xact_lock(nowcast.incident_lock())');
+    for (const ms of [9_000, 90_000]) {
+      const slow = event({ model_version: 'waiting', inference_time_ms: ms });
+      expect(await server.post('/telemetry/inference', slow)).toMatchObject({ status: 200 });
+    }
+    expect(await openAlerts('waiting')).toEqual([]);
+    await grouping.query('rollback');
+    grouping.release();
+    await expect
+      .poll(() => openAlerts('waiting'))
+      .toMatchObject([
+        {
+          alert_type: 'high_latency',
+          message: 'Inference latency spike: 9000.00ms (avg: 100.00ms)',
+          metadata: { model_version: 'waiting', inference_time_ms: 9_000, recent_avg_ms: 100 },
+        },
+      ]);
+    const { rows } = await pool.query(
+      `select count(*)::integer as violations from nowcast.latency_violations where model_version = 'waiting'`,
+    );
+    expect(rows).toEqual([{ violations: 2 }]);
   });
 
   test('cannot judge a model without history', async () => {
@@ -281,4 +273,19 @@ describe("the article's latency check", () => {
     );
     expect((await openAlerts('slowing')).map(({ status }) => status)).toEqual(['resolved', 'firing']);
   });
+});
+
+test('a statement that changes thousands of alerts is told as a gap of so many', async () => {
+  const gaps: string[] = [];
+  const heard = await listen('system_alerts', { onGap: (message) => gaps.push(message) });
+  const raise = (name: string, count: number) =>
+    pool.query(
+      `insert into system_alerts (severity, alert_type, message, rule, labels)
+       select 'warning', 'x', $1, $1 || i, '{}' from generate_series(1, $2) i`,
+      [name, count],
+    );
+  await raise('storm', 2_001);
+  await raise('after', 1);
+  await expect.poll(() => heard.map((change) => change.new.message)).toEqual(['after']);
+  expect(gaps).toEqual([expect.stringContaining('2001 changes')]);
 });

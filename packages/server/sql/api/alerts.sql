@@ -6,9 +6,7 @@ create or replace function public.acknowledge_alert(alert_id integer, by text, n
 begin
   update public.system_alerts a
   set acknowledged = true, acknowledged_at = coalesce(a.acknowledged_at, now()),
-    acknowledged_by = acknowledge_alert.by,
-    metadata = case when note is null then a.metadata
-      else coalesce(a.metadata, '{}') || jsonb_build_object('acknowledge_note', note) end
+    acknowledged_by = acknowledge_alert.by, acknowledge_note = coalesce(acknowledge_alert.note, a.acknowledge_note)
   where a.id = acknowledge_alert.alert_id and a.status = 'firing';
   return found;
 end

@@ -31,7 +31,7 @@ select a.incident_id, a.timestamp as at,
 from public.system_alerts a where a.incident_id is not null
 union all
 select a.incident_id, a.acknowledged_at, 'acknowledged',
-  a.message, a.id, null, a.acknowledged_by, a.metadata ->> 'acknowledge_note'
+  a.message, a.id, null, a.acknowledged_by, a.acknowledge_note
 from public.system_alerts a where a.incident_id is not null and a.acknowledged_at is not null
 union all
 select a.incident_id, a.resolved_at, 'resolved', a.message, a.id, null, null, null

@@ -36,7 +36,7 @@ begin
       select v.relation, string_agg(quote_ident(a.attname), ', ') as columns
       from (values
         ('inference_logs', 'anon', array['user_id', 'metadata', 'error_message'], '{}'::text[]),
-        ('system_alerts', 'anon', '{explanation,acknowledged_by}', '{}'),
+        ('system_alerts', 'anon', '{explanation,acknowledged_by,acknowledge_note}', '{}'),
         ('inference_metrics_hourly', 'anon', '{}', '{}'),
         ('daily_metrics_summary', 'anon', '{}', '{}'),
         ('daily_metrics_trend', 'anon', '{}', '{}'),

@@ -4,12 +4,25 @@
 create or replace function nowcast.wake() returns void
   language sql as $$ select pg_notify('nowcast_feed', '') $$;
 
--- Small tables tell the whole change: their rows are few and the change may be gone before it is read.
+-- Small tables tell the whole change: their rows are few and the change may be gone before it is read. Of a statement that
+-- changes thousands of them only the number is told: writing and reading them would take longer than the statement, and
+-- whoever follows asks once instead.
 create or replace function nowcast.feed_changes() returns trigger
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   told jsonb;
+  changed integer;
 begin
+  if tg_op = 'DELETE' then
+    select count(*) into changed from old_rows;
+  else
+    select count(*) into changed from new_rows;
+  end if;
+  if changed > 2000 then
+    insert into nowcast.feed (relation, row_count) values (tg_table_name, changed);
+    perform nowcast.wake();
+    return null;
+  end if;
   if tg_op = 'INSERT' then
     select jsonb_agg(jsonb_build_object('type', 'INSERT', 'record', to_jsonb(n))) into told from new_rows n;
   elsif tg_op = 'UPDATE' then

@@ -24,6 +24,9 @@ declare
   -- Milliseconds above which the model's events violate; infinity once it is dealt with or cannot be judged.
   threshold double precision;
   learnt boolean := false;
+  message text;
+  metadata jsonb;
+  postponed jsonb;
 begin
   if memo <> '' then
     threshold := memo::jsonb ->> new.model_version;
@@ -34,17 +37,26 @@ begin
     learnt := true;
   end if;
   if new.inference_time_ms > threshold then
-    insert into public.system_alerts (severity, alert_type, message, metadata, rule, labels)
-    values (
-      'warning', 'high_latency',
-      format('Inference latency spike: %sms (avg: %sms)',
-        round(new.inference_time_ms::numeric, 2), round((threshold / 3)::numeric, 2)),
-      jsonb_build_object('model_version', new.model_version, 'inference_time_ms', new.inference_time_ms,
-        'recent_avg_ms', threshold / 3),
-      'high_latency', jsonb_build_object('model_version', new.model_version)
-    )
-    on conflict (rule, labels) where status = 'firing' do nothing;
-    insert into nowcast.latency_violations (model_version) values (new.model_version);
+    if not exists (
+      select from public.system_alerts a
+      where a.rule = 'high_latency' and a.status = 'firing'
+        and a.labels = jsonb_build_object('model_version', new.model_version)
+    ) then
+      message := format('Inference latency spike: %sms (avg: %sms)',
+        round(new.inference_time_ms::numeric, 2), round((threshold / 3)::numeric, 2));
+      metadata := jsonb_build_object('model_version', new.model_version, 'inference_time_ms', new.inference_time_ms,
+        'recent_avg_ms', threshold / 3);
+      -- Events wait for no alerts: while others are being grouped, the alert is raised a few seconds later.
+      if pg_try_advisory_xact_lock(nowcast.incident_lock()) then
+        insert into public.system_alerts (severity, alert_type, message, metadata, rule, labels)
+        values ('warning', 'high_latency', message, metadata,
+          'high_latency', jsonb_build_object('model_version', new.model_version))
+        on conflict (rule, labels) where status = 'firing' do nothing;
+      else
+        postponed := jsonb_build_object('message', message, 'metadata', metadata);
+      end if;
+    end if;
+    insert into nowcast.latency_violations (model_version, postponed) values (new.model_version, postponed);
     threshold := 'infinity';
     learnt := true;
   end if;
@@ -55,6 +67,27 @@ begin
   end if;
   return null;
 end
+$$;
+
+-- Raises the alerts that waited for the grouping of others. Returns how many.
+create or replace function nowcast.raise_postponed_alerts() returns integer
+  language sql as $$
+  with postponed as (
+    delete from nowcast.latency_violations v where v.postponed is not null returning v.*
+  ),
+  violated as (
+    insert into nowcast.latency_violations (model_version, violated_at)
+    select p.model_version, p.violated_at from postponed p
+  ),
+  raised as (
+    insert into public.system_alerts (timestamp, severity, alert_type, message, metadata, rule, labels)
+    select distinct on (p.model_version) p.violated_at, 'warning', 'high_latency', p.postponed ->> 'message',
+      p.postponed -> 'metadata', 'high_latency', jsonb_build_object('model_version', p.model_version)
+    from postponed p order by p.model_version, p.violated_at
+    on conflict (rule, labels) where status = 'firing' do nothing
+    returning 1
+  )
+  select count(*)::integer from raised
 $$;
 
 -- Resolves the alerts of models without a violating event for five minutes. Returns how many.

@@ -10,7 +10,7 @@ import { sendAlertDigest } from './outbox/alertDigest.ts';
 import { DeliveryWorker, type SendResult, type WorkerTimings, workerTimings } from './outbox/worker.ts';
 
 /** The outbox knows what was sent, so looking often costs nothing. */
-const digestIntervalMs = 300_000;
+const defaultDigestIntervalMs = 300_000;
 
 interface DeliveryOptions {
   readonly pool: pg.Pool;
@@ -24,6 +24,8 @@ interface DeliveryOptions {
   readonly digest?: 'off' | 'daily' | 'weekly';
   /** IANA name: whose morning the digest comes in. */
   readonly timezone?: string;
+  readonly digestIntervalMs?: number;
+  readonly clock?: () => Date;
   readonly services?: ServiceUrls | undefined;
   readonly timings?: WorkerTimings | undefined;
 }
@@ -63,6 +65,8 @@ export class AlertDelivery {
   readonly #publicUrl: () => string;
   readonly #log: Logger;
   readonly #sendDigest: (() => Promise<boolean>) | undefined;
+  readonly #digestIntervalMs: number;
+  readonly #stopping = new AbortController();
   #digestTimer: NodeJS.Timeout | undefined;
   #digesting: Promise<void> | undefined;
   readonly #counts = new Map<string, { kind: string; result: SendResult; messages: number }>();
@@ -70,10 +74,15 @@ export class AlertDelivery {
   /** @throws Error naming the entry of `allow` that is no host and no CIDR */
   constructor(options: DeliveryOptions) {
     const { pool, log, channels, allow, publicUrl, services = realServices, timings } = options;
-    const { digest = 'off', timezone = 'UTC' } = options;
+    const { digest = 'off', timezone: zone = 'UTC', digestIntervalMs = defaultDigestIntervalMs } = options;
+    const { clock = () => new Date() } = options;
+    const { signal } = this.#stopping;
     this.#log = log;
+    this.#digestIntervalMs = digestIntervalMs;
     this.#sendDigest =
-      digest === 'off' ? undefined : () => sendAlertDigest(pool, digest, timezone, new Date());
+      digest === 'off'
+        ? undefined
+        : () => sendAlertDigest(pool, { every: digest, zone, now: clock(), signal });
     this.#pool = pool;
     this.#publicUrl = publicUrl;
     this.#registry = new ChannelRegistry(pool, channels, new AddressGuard(allow), services);
@@ -89,18 +98,26 @@ export class AlertDelivery {
 
   start(): void {
     this.#worker.start();
-    const sendDigest = this.#sendDigest;
-    if (sendDigest === undefined) return;
-    this.#digestTimer = setInterval(() => {
-      this.#digesting ??= sendDigest()
-        .then(
-          () => undefined,
-          (error: unknown) => this.#log.warn({ err: error }, 'summing up alerts failed; it is tried again'),
-        )
-        .finally(() => {
-          this.#digesting = undefined;
-        });
-    }, digestIntervalMs).unref();
+    if (this.#sendDigest === undefined) return;
+    this.#digestSoon(this.#sendDigest);
+    this.#digestTimer = setInterval(
+      () => this.#digestSoon(this.#sendDigest!),
+      this.#digestIntervalMs,
+    ).unref();
+  }
+
+  #digestSoon(sendDigest: () => Promise<boolean>): void {
+    this.#digesting ??= sendDigest()
+      .then(
+        () => undefined,
+        (error: unknown) => {
+          if (this.#stopping.signal.aborted) return;
+          this.#log.warn({ err: error }, 'summing up alerts failed; it is tried again');
+        },
+      )
+      .finally(() => {
+        this.#digesting = undefined;
+      });
   }
 
   /** Something is to be delivered, perhaps. */
@@ -110,6 +127,7 @@ export class AlertDelivery {
 
   async stop(): Promise<void> {
     clearInterval(this.#digestTimer);
+    this.#stopping.abort();
     await this.#digesting;
     await this.#worker.stop();
   }

@@ -317,7 +317,7 @@ export class Feed {
       hub.publish(row.changes.map((change) => this.#toChange(row, change)));
       return;
     }
-    if (kept === undefined && row.row_count > maxRowsReadBack) {
+    if (row.relation !== 'inference_logs' || (kept === undefined && row.row_count > maxRowsReadBack)) {
       hub.publishGap(
         row.relation,
         row.row_count,

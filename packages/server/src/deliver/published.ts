@@ -55,8 +55,8 @@ const RELATIONS: Readonly<Record<string, PublishedRelation>> = {
     insert: (column) => column !== 'id',
   },
   system_alerts: {
-    // An explanation names users and quotes errors.
-    personal: ['explanation', 'acknowledged_by'],
+    // An explanation names users and quotes errors; a note is of one person to others who work on it.
+    personal: ['explanation', 'acknowledged_by', 'acknowledge_note'],
     insert: (column) => column !== 'id',
     // Everything else of an alert belongs to the alert state machine.
     update: (column) => column === 'acknowledged',

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Partitions } from './partitions.ts';
 
-/** A resolved latency alert may be this much late. */
+/** The end of a latency alert may be this much late, and its beginning while others are being grouped. */
 const alertIntervalMs = 5_000;
 const pruneIntervalMs = 60_000;
 const partitionIntervalMs = 3_600_000;
@@ -15,8 +15,8 @@ export class Housekeeping {
 
   constructor(pool: pg.Pool, partitions: Partitions, hotDays: number, log: Logger) {
     this.#log = log;
-    this.#every(alertIntervalMs, 'resolving alerts', () =>
-      pool.query('select nowcast.resolve_latency_alerts()'),
+    this.#every(alertIntervalMs, 'raising and resolving alerts', () =>
+      pool.query('select nowcast.raise_postponed_alerts(), nowcast.resolve_latency_alerts()'),
     );
     this.#every(pruneIntervalMs, 'pruning', () => pool.query('select nowcast.prune()'));
     this.#every(partitionIntervalMs, 'making partitions', () =>

@@ -1,6 +1,6 @@
 import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 import type pg from 'pg';
-import type { Labels } from '../judge.ts';
+import type { Labels, Rule } from '../judge.ts';
 import { dayMs, minuteMs } from '../timeline.ts';
 import type { Candidate } from './candidate.ts';
 import { StoredHistory } from './history.ts';
@@ -61,8 +61,49 @@ export interface BacktestOptions {
 export async function backtest(
   pool: pg.Pool,
   { rule, current }: Candidate,
-  { nowMs, signal, onProgress, isGentle = false, ...asked }: BacktestOptions,
+  options: BacktestOptions,
 ): Promise<Backtest> {
+  // The same pass over the history answers for both.
+  const rules = [rule, ...(current === undefined ? [] : [{ ...current, name: `${current.name} now` }])];
+  const replayed = await replayHistory(pool, rules, options);
+  const { sinceMs, untilMs, notes } = replayed;
+  const perWeek = (count: number) =>
+    untilMs > sinceMs ? round(count / ((untilMs - sinceMs) / weekMs), 2) : 0;
+  const alerts = replayed.alerts.filter((alert) => alert.rule === rule.name);
+  const countNow = replayed.alerts.length - alerts.length;
+  return {
+    since: iso(sinceMs),
+    until: iso(untilMs),
+    alerts: alerts.slice(0, maxAlertsListed).map(told),
+    count: alerts.length,
+    per_week: perWeek(alerts.length),
+    ...(current === undefined ? {} : { current: { count: countNow, per_week: perWeek(countNow) } }),
+    notes: [
+      ...notes,
+      ...(alerts.length > maxAlertsListed ? [`The first ${maxAlertsListed} alerts are listed.`] : []),
+    ],
+  };
+}
+
+interface ReplayedHistory {
+  /** Whole minutes of what is held, or what was asked for where nothing is. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  /** Of all the rules, by their names. */
+  readonly alerts: readonly ReplayedAlert[];
+  readonly notes: readonly string[];
+}
+
+/**
+ * Shows rules of different names one pass over stored history.
+ *
+ * @throws the signal's reason; what the database throws
+ */
+export async function replayHistory(
+  pool: pg.Pool,
+  rules: readonly Rule[],
+  { nowMs, signal, onProgress, isGentle = false, ...asked }: BacktestOptions,
+): Promise<ReplayedHistory> {
   const history = new StoredHistory(pool);
   const held = await history.range();
   const notes: string[] = [];
@@ -72,30 +113,21 @@ export async function backtest(
   const untilMs = floor(Math.min(askedUntilMs, held?.untilMs ?? askedUntilMs, nowMs));
   const sinceMs = floor(Math.max(askedSinceMs, held?.sinceMs ?? askedSinceMs));
   if (held === undefined || sinceMs >= untilMs) {
-    return {
-      since: iso(askedSinceMs),
-      until: iso(askedUntilMs),
-      alerts: [],
-      count: 0,
-      per_week: 0,
-      ...(current === undefined ? {} : { current: { count: 0, per_week: 0 } }),
-      notes: ['There is nothing stored of that time.'],
-    };
+    notes.push('There is nothing stored of that time.');
+    return { sinceMs: askedSinceMs, untilMs: askedUntilMs, alerts: [], notes };
   }
+  const kinds = new Set(rules.map(({ kind }) => kind));
   if (sinceMs > floor(askedSinceMs)) notes.push(`Minutes are held from ${iso(sinceMs)} on.`);
-  const learnsMs = rule.kind === 'anomaly' ? Math.max(held.sinceMs, sinceMs - learningMs) : sinceMs;
-  if (rule.kind === 'anomaly' && sinceMs - learnsMs < learningMs)
+  const learnsMs = kinds.has('anomaly') ? Math.max(held.sinceMs, sinceMs - learningMs) : sinceMs;
+  if (kinds.has('anomaly') && sinceMs - learnsMs < learningMs)
     notes.push(
       `Detectors had ${Math.round((sinceMs - learnsMs) / 3_600_000)} h to learn before it; they need days.`,
     );
   notes.push(
-    rule.kind === 'error_failure'
+    kinds.has('error_failure')
       ? 'Errors are replayed by the second where their rows are held, everything else by the minute.'
       : 'It is replayed by the minute: times may be up to a minute late.',
   );
-  // The same pass over the history answers for both.
-  const before = current === undefined ? undefined : { ...current, name: `${current.name} now` };
-  const rules = [rule, ...(before === undefined ? [] : [before])];
   const replay = new Replay(rules, sinceMs);
   await history.prepare(replay.evaluator.series, floor(learnsMs));
   let pieceBeganMs = performance.now();
@@ -108,19 +140,7 @@ export async function backtest(
     pieceBeganMs = performance.now();
   }
   onProgress?.(untilMs - learnsMs, untilMs - learnsMs);
-  const perWeek = (count: number) => round(count / ((untilMs - sinceMs) / weekMs), 2);
-  const alerts = replay.alerts.filter((alert) => alert.rule === rule.name);
-  const countNow = replay.alerts.length - alerts.length;
-  if (alerts.length > maxAlertsListed) notes.push(`The first ${maxAlertsListed} alerts are listed.`);
-  return {
-    since: iso(sinceMs),
-    until: iso(untilMs),
-    alerts: alerts.slice(0, maxAlertsListed).map(told),
-    count: alerts.length,
-    per_week: perWeek(alerts.length),
-    ...(current === undefined ? {} : { current: { count: countNow, per_week: perWeek(countNow) } }),
-    notes,
-  };
+  return { sinceMs, untilMs, alerts: replay.alerts, notes };
 }
 
 function told({

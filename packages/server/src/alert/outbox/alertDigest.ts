@@ -1,11 +1,14 @@
 import type pg from 'pg';
 import { duration } from '../message/words.ts';
-import { type Digest, enqueueDigest } from './digest.ts';
+import { type Digest, enqueueDigest, isDigestMade } from './digest.ts';
+import { findQuieter, type Quieter } from './quieter.ts';
 
 /** A rule that fired as often is worth a thought. */
 const noisyCount = 5;
 /** When at most this share of its alerts was taken in hand, people have learnt to ignore it. */
 const ignoredShare = 0.2;
+/** A replay that takes longer is given up, and the digest goes without its advice. */
+const replayLimitMs = 120_000;
 /** People read it when they come to work. */
 const sendHour = 8;
 
@@ -23,22 +26,45 @@ export interface FiredRule {
   readonly keep_firing_seconds: number | null;
 }
 
+interface DigestOptions {
+  readonly every: 'daily' | 'weekly';
+  /** IANA name: whose morning it comes in. */
+  readonly zone: string;
+  readonly now: Date;
+  /** Ends the replay of a server that stops. */
+  readonly signal: AbortSignal;
+}
+
 /** Sends the digest of the period before the one of `now`, when it is time and nobody has. @returns whether it did */
 export async function sendAlertDigest(
   pool: pg.Pool,
-  every: 'daily' | 'weekly',
-  zone: string,
-  now: Date,
+  { every, zone, now, signal }: DigestOptions,
 ): Promise<boolean> {
   const day = digestDay(every, zone, now);
-  if (day === undefined) return false;
-  const days = every === 'daily' ? 1 : 7;
-  const { rows } = await pool.query<FiredRule>(
-    `select * from nowcast.fired_rules(($1::date - $3::integer)::timestamp at time zone $2, $1::date::timestamp at time zone $2)`,
-    [day, zone, days],
+  if (day === undefined || (await isDigestMade(pool, keyOf(every, day)))) return false;
+  const { rows: period } = await pool.query<{ since: Date; until: Date }>(
+    `select ($1::date - $3::integer)::timestamp at time zone $2 as since, $1::date::timestamp at time zone $2 as until`,
+    [day, zone, every === 'daily' ? 1 : 7],
   );
-  return await enqueueDigest(pool, alertDigest(rows, every, day));
+  const { since, until } = period[0]!;
+  const { rows } = await pool.query<FiredRule>('select * from nowcast.fired_rules($1, $2)', [since, until]);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(replayLimitMs)]);
+  let quieter: ReadonlyMap<string, Quieter | null> | undefined;
+  try {
+    quieter = await findQuieter(pool, rows.filter(isNoisy), {
+      sinceMs: since.getTime(),
+      untilMs: until.getTime(),
+      nowMs: now.getTime(),
+      signal: limit,
+    });
+  } catch (error) {
+    if (!limit.aborted) throw error;
+    signal.throwIfAborted();
+  }
+  return await enqueueDigest(pool, alertDigest(rows, quieter, every, day));
 }
+
+const keyOf = (every: 'daily' | 'weekly', day: string) => `alerts-${every}-${day}`;
 
 /** The day of `now` in the zone, where a digest is due on it at this hour; else undefined. */
 export function digestDay(every: 'daily' | 'weekly', zone: string, now: Date): string | undefined {
@@ -56,14 +82,23 @@ export function digestDay(every: 'daily' | 'weekly', zone: string, now: Date): s
   return `${part('year')}-${part('month')}-${part('day')}`;
 }
 
-/** What fired, noisy rules with the change that would have halved their noise. Pure. */
-export function alertDigest(rules: readonly FiredRule[], every: 'daily' | 'weekly', day: string): Digest {
+/**
+ * What fired, noisy rules with the change that would have halved their noise. Pure.
+ *
+ * @param quieter what a replay found; undefined where there was no time for one
+ */
+export function alertDigest(
+  rules: readonly FiredRule[],
+  quieter: ReadonlyMap<string, Quieter | null> | undefined,
+  every: 'daily' | 'weekly',
+  day: string,
+): Digest {
   const total = rules.reduce((sum, { fired }) => sum + fired, 0);
   const acknowledged = rules.reduce((sum, rule) => sum + rule.acknowledged, 0);
   const period = every === 'daily' ? 'day' : 'week';
   const noisy = rules.filter(isNoisy);
   return {
-    key: `alerts-${every}-${day}`,
+    key: keyOf(every, day),
     title:
       total === 0
         ? `Quiet: no alert in the ${period} before ${day}`
@@ -78,7 +113,7 @@ export function alertDigest(rules: readonly FiredRule[], every: 'daily' | 'weekl
       .slice(0, 20)
       .map(
         (rule) =>
-          `${rule.rule}: ${count(rule.fired, 'alert')}, ${rule.acknowledged} acknowledged${adviceOf(rule)}`,
+          `${rule.rule}: ${count(rule.fired, 'alert')}, ${rule.acknowledged} acknowledged${isNoisy(rule) ? adviceOf(rule, quieter) : ''}`,
       ),
     link: '/alerts',
   };
@@ -88,22 +123,22 @@ function isNoisy({ fired, acknowledged }: FiredRule): boolean {
   return fired >= noisyCount && acknowledged <= fired * ignoredShare;
 }
 
-/** From what fired: both changes leave out half of these alerts by the meaning of a median. */
-function adviceOf(rule: FiredRule): string {
-  if (!isNoisy(rule)) return '';
-  if (rule.returned * 2 >= rule.fired && rule.median_pause_seconds !== null) {
-    const seconds = roundUp((rule.keep_firing_seconds ?? 0) + rule.median_pause_seconds);
-    return `. Noisy: ${rule.returned} came back within half an hour; keep_firing_seconds = ${seconds} would have joined half of those to the alert before`;
-  }
-  if (rule.median_bad_seconds === null || rule.median_bad_seconds < 1)
-    return '. Noisy: raise its threshold or its min_events';
-  const seconds = roundUp((rule.for_seconds ?? 0) + rule.median_bad_seconds);
-  return `. Noisy: half of them were over in ${duration(rule.median_bad_seconds * 1000)}; for_seconds = ${seconds} would have left those out`;
-}
-
-function roundUp(seconds: number): number {
-  const step = seconds < 60 ? 5 : seconds < 600 ? 30 : 60;
-  return Math.ceil((seconds + 0.001) / step) * step;
+function adviceOf(
+  { rule, returned, median_bad_seconds: badSeconds }: FiredRule,
+  quieter: ReadonlyMap<string, Quieter | null> | undefined,
+): string {
+  const facts = [
+    ...(returned > 0 ? [`${returned} came back within half an hour`] : []),
+    ...(badSeconds === null || badSeconds < 1
+      ? []
+      : [`half of them were over in ${duration(badSeconds * 1000)}`]),
+  ];
+  const noisy = `. Noisy${facts.length === 0 ? '' : `: ${facts.join(', ')}`}`;
+  const found = quieter?.get(rule);
+  if (found === undefined) return noisy;
+  if (found === null)
+    return `${noisy}; neither waiting nor asking for more events would have halved them: change its condition`;
+  return `${noisy}; replayed with ${found.field} = ${found.value} it fires ${found.alerts} instead of ${found.alertsNow} times`;
 }
 
 function count(number: number, noun: string): string {

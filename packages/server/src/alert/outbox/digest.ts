@@ -19,3 +19,14 @@ export async function enqueueDigest(pool: pg.Pool, { key, ...payload }: Digest):
   ]);
   return rows[0]!.made;
 }
+
+/** Whether somebody has made the digest of this key: for those that are dear to make. */
+export async function isDigestMade(pool: pg.Pool, key: string): Promise<boolean> {
+  const { rows } = await pool.query<{ made: boolean }>(
+    `select exists (
+       select from nowcast.alert_outbox o where o.incident_id is null and o.kind = 'digest' and o.labels ->> 'digest' = $1
+     ) as made`,
+    [key],
+  );
+  return rows[0]!.made;
+}
