@@ -66,10 +66,13 @@ interface Place {
 async function beside(place: Place, how: string, requestsPerSecond: number | null): Promise<Row[]> {
   const { bench, nowcast } = place;
   const load = { ...singlePosts(bench), measureMs: 2 * bench.plan.measureMs, requestsPerSecond };
-  const { storm, calm } = await alternate<{ storm: Storm; calm: HttpLoadResult }>(bench.plan.rounds, {
-    calm: () => withSlowEvents(place, () => bench.http(`alerts: none, ${how}`, nowcast, load)),
-    storm: () => withSlowEvents(place, () => storming(place, how, load)),
-  });
+  const { storm, calm } = await alternate<{ storm: Storm; calm: HttpLoadResult }>(
+    Math.min(bench.plan.rounds, 3),
+    {
+      calm: () => withSlowEvents(place, () => bench.http(`alerts: none, ${how}`, nowcast, load)),
+      storm: () => withSlowEvents(place, () => storming(place, how, load)),
+    },
+  );
   const sides = { ours: storm, against: 'no alerts', theirs: calm };
   const what = (text: string) => `${ALERTS.toLocaleString('en')} alerts open and end, ${how}: ${text}`;
   const figure = (pick: (sample: Storm) => number) => (isMissing(storm) ? storm : storm.map(pick));

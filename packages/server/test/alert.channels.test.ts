@@ -5,11 +5,14 @@ import { SMTPServer } from 'smtp-server';
 import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Attempt, Channel } from '../src/alert/channels/channel.ts';
+import { configuredChannels } from '../src/alert/channels/configured.ts';
+import { environmentChannels } from '../src/alert/channels/environment.ts';
 import { AddressGuard } from '../src/alert/channels/http/addressGuard.ts';
 import { makeChannel } from '../src/alert/channels/make.ts';
 import { channelSpec } from '../src/alert/channels/spec.ts';
 import { composeIncident } from '../src/alert/message/compose.ts';
 import type { Message } from '../src/alert/message/message.ts';
+import { readSettings } from '../src/settings.ts';
 import { incidentNews } from './support/incident.ts';
 import { type Receiver, type Reply, startReceiver } from './support/receivers.ts';
 
@@ -80,7 +83,6 @@ describe('a webhook', () => {
       { status: 404, body: 'private' },
       { retry: false, message: 'answered 404' },
     ],
-    [{ status: 302, headers: { location: 'http://127.0.0.1/' } }, { retry: false }],
     [{ cut: true }, { retry: true, maybeDelivered: true }],
   ] as [Reply, object][])('that answers %j is told of as %j', async ([reply, expected]) => {
     const target = await receiver(() => reply);
@@ -88,6 +90,21 @@ describe('a webhook', () => {
     await expect(channel.send(messageOf('firing'), attempt())).rejects.toMatchObject(expected);
     expect(target.received).toHaveLength(1);
   });
+
+  test.for([301, 302, 307, 308])(
+    'that answers %i leads nowhere: what it points at hears nothing',
+    async (status) => {
+      const inner = await receiver();
+      const target = await receiver(() => ({ status, headers: { location: `${inner.url}/inner` } }));
+      const sent = make({ kind: 'webhook', url: target.url }).send(messageOf('firing'), attempt());
+      await expect(sent).rejects.toMatchObject({
+        retry: false,
+        message: `answered ${status}, a redirect, which is not followed`,
+      });
+      expect(target.received).toHaveLength(1);
+      expect(inner.received).toEqual([]);
+    },
+  );
 
   test('that nobody listens at certainly did not get it', async () => {
     const target = await receiver();
@@ -147,6 +164,24 @@ describe('targets', () => {
       address: '10.9.9.9',
     });
     await expect(guard(['10.0.0.0/8'], ['192.168.0.1']).check('hook.example')).rejects.toThrow('not public');
+  });
+
+  test('are connected to at that address, whatever the name answers a moment later', async () => {
+    const target = await receiver();
+    const asked: string[] = [];
+    const rebinding = new AddressGuard(['hook.example'], async (host) => {
+      asked.push(host);
+      return [{ address: asked.length === 1 ? '127.0.0.1' : '127.0.0.2', family: 4 }];
+    });
+    const { port } = new URL(target.url);
+    const channel = makeChannel(
+      channelSpec({ kind: 'webhook', url: `http://hook.example:${port}/in` }, 'it', 'table'),
+      rebinding,
+      { slack: '', pagerduty: undefined },
+    );
+    await channel.send(messageOf('firing'), attempt());
+    expect(asked).toEqual(['hook.example']);
+    expect(target.received).toMatchObject([{ path: '/in', headers: { host: `hook.example:${port}` } }]);
   });
 
   test('without TLS need to be allowed, and a refusal does not repeat the URL', async () => {
@@ -376,4 +411,27 @@ describe('what somebody wrote down as a channel', () => {
   ] as const)('%j is refused: %s', ([given, problem]) => {
     expect(() => channelSpec(given, 'it', 'config')).toThrow(problem);
   });
+
+  test.for([
+    [[{ kind: 'sms' }], 'channels[0].kind must be one of slack'],
+    [
+      [{ kind: 'slack', url: 'https://a.example/secret' }],
+      'channels[0].name "slack" is taken by a channel of the environment.',
+    ],
+    [
+      [
+        { kind: 'teams', url: 'https://a.example/secret' },
+        { kind: 'teams', url: 'https://b.example' },
+      ],
+      'channels[1].name "teams" is taken by an earlier channel.',
+    ],
+  ] as const)(
+    'in the configuration file is an error of the start that names its place: %j',
+    ([channels, message]) => {
+      const others = environmentChannels(readSettings({ SLACK_WEBHOOK_URL: 'https://hooks.example/secret' }));
+      const configured = () => configuredChannels({ file: 'nowcast.config.ts', channels }, others);
+      expect(configured).toThrow(`nowcast.config.ts: ${message}`);
+      expect(configured).not.toThrow('secret');
+    },
+  );
 });

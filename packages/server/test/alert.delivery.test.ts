@@ -1,4 +1,7 @@
 /** From an alert in the database to a message at a channel: the whole server, real HTTP. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import pg from 'pg';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type Receiver, startReceiver } from './support/receivers.ts';
@@ -22,6 +25,14 @@ async function receiver(...answer: Parameters<typeof startReceiver>): Promise<Re
   const made = await startReceiver(...answer);
   open.push(made);
   return made;
+}
+
+async function configFile(text: string): Promise<string> {
+  const directory = await mkdtemp(path.join(os.tmpdir(), 'nowcast-alerts-'));
+  open.push({ close: () => rm(directory, { recursive: true, force: true }) });
+  const file = path.join(directory, 'nowcast.config.ts');
+  await writeFile(file, text);
+  return file;
 }
 
 const raise = (message: string, more: { severity?: string; explanation?: unknown } = {}) => ({
@@ -217,6 +228,38 @@ describe('a channel', () => {
     );
     await slack.until((received) => received.length > length);
     expect(slack.received.slice(length).map(({ body }) => body.text)).toEqual(['🔵 News']);
+  });
+
+  test('of the configuration file takes what it is for, beside those of the environment and the table', async () => {
+    const [file, table] = [await receiver(), await receiver()];
+    const config = await configFile(`export default {
+      channels: [
+        { name: 'from-file', kind: 'webhook', url: '${file.url}/x', min_severity: 'critical', matchers: { model_version: 'v2' } },
+      ],
+    };`);
+    const { server, query } = await start({
+      NOWCAST_CONFIG: config,
+      SLACK_WEBHOOK_URL: `${table.url}/slack`,
+    });
+    await query(`insert into alert_channels (name, kind, secrets) values ('from-file', 'webhook', $1)`, [
+      { url: table.url },
+    ]);
+    const { text, values } = raise('failing');
+    await query(text, values);
+    await file.until(({ length }) => length === 1);
+    expect(file.received[0]).toMatchObject({ path: '/x', body: { type: 'firing' } });
+    const { body } = await server.get('/alerts/channels');
+    expect(body).toMatchObject([
+      { name: 'slack', source: 'environment' },
+      { name: 'from-file', source: 'config', enabled: true },
+      {
+        name: 'from-file',
+        source: 'table',
+        state: 'failing',
+        last_error: 'the name is taken by a channel of the config',
+      },
+    ]);
+    expect(JSON.stringify(body)).not.toContain(file.url);
   });
 
   test('is tested by name; an unknown one is an error', async () => {
