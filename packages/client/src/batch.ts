@@ -1,72 +1,86 @@
 import type { InferenceEvent } from './event.ts';
 import type { QueuedEvent } from './eventQueue.ts';
+import { concat, encoder, type Lines, lineEnd, lineFeed } from './linePages.ts';
 import type { DropCounts, DropReason, Tally } from './tally.ts';
 
 /** Events as they travel. The id makes retries harmless: Nowcast stores it once. */
 export interface Batch {
   readonly id: string;
   readonly events: number;
-  /** JSON text, `batch_id` included. */
-  readonly body: string;
+  /** JSON, `batch_id` included. */
+  readonly body: Uint8Array<ArrayBuffer>;
   readonly dropped: DropCounts | undefined;
   readonly formedAtMs: number;
   /** From the spool's files: its events have left memory before. */
   readonly spooled?: boolean;
-  /** The events one by one, so that a batch that is too large can be halved. */
-  readonly lines?: readonly string[];
+  /** Where in the body its events begin, so that a batch that is too large can be halved. */
+  readonly linesAt?: number;
+  /** Compressed once for all attempts. */
+  gzipped?: Uint8Array<ArrayBuffer>;
 }
 
 export type Redact = (event: InferenceEvent) => InferenceEvent | null | undefined;
 
-/** Writes events as JSON, without those that cannot be sent, which are counted. */
-export function linesOf(
-  queued: readonly QueuedEvent[],
+/** Writes an event as JSON, unless it cannot be sent, which is counted. */
+export function lineOf(
+  { event, atMs }: QueuedEvent,
   tally: Tally,
   redact: Redact | undefined,
   onInvalid: (why: string) => void,
-): string[] {
-  const lines: string[] = [];
-  for (const { event, atMs } of queued) {
-    let reason: DropReason = 'invalid';
-    try {
-      if (redact !== undefined) reason = 'redacted';
-      const shown = redact === undefined ? event : redact(event);
-      if (shown === null || shown === undefined) {
-        tally.drop('redacted', 1);
-        continue;
-      }
-      reason = 'invalid';
-      const fault = faultOf(shown);
-      if (fault !== undefined) throw new TypeError(fault);
-      lines.push(JSON.stringify({ timestamp: new Date(atMs).toISOString(), ...withoutNulls(shown) }));
-    } catch (error) {
-      tally.drop(reason, 1);
-      onInvalid(`an event was not sent: ${(error as Error)?.message ?? error}`);
+): string | undefined {
+  let reason: DropReason = redact === undefined ? 'invalid' : 'redacted';
+  try {
+    const shown = redact === undefined ? event : redact(event);
+    if (shown === null || shown === undefined) {
+      tally.drop('redacted', 1);
+      return undefined;
     }
+    reason = 'invalid';
+    const fault = faultOf(shown);
+    if (fault !== undefined) throw new TypeError(fault);
+    return JSON.stringify({ timestamp: new Date(atMs).toISOString(), ...withoutNulls(shown) });
+  } catch (error) {
+    tally.drop(reason, 1);
+    onInvalid(`an event was not sent: ${(error as Error)?.message ?? error}`);
+    return undefined;
   }
-  return lines;
 }
 
 export function batchOf(
-  lines: readonly string[],
+  { events, bytes }: Lines,
   client: string,
   sampleRate: number,
   dropped: DropCounts | undefined,
   nowMs: number,
 ): Batch {
-  const id = uuid();
+  const id = unique();
   // Of none of the successes there is nothing to weigh.
   const sample_rate = sampleRate > 0 && sampleRate < 1 ? sampleRate : undefined;
   const head = JSON.stringify({ batch_id: id, client, sample_rate, dropped });
-  const body = `${head.slice(0, -1)},"events":[${lines.join(',')}]}`;
-  return { id, events: lines.length, body, dropped, formedAtMs: nowMs, lines };
+  const before = encoder.encode(`${head.slice(0, -1)},"events":[`);
+  const body = concat([before, bytes]);
+  // In the place of the last line's end, which is as long.
+  body.set(encoder.encode(']}'), body.length - lineEnd.length);
+  return { id, events, body, dropped, formedAtMs: nowMs, linesAt: before.length };
+}
+
+/** Two batches with ids of their own, or undefined where there is nothing to halve. */
+export function halvesOf(batch: Batch, client: string, sampleRate: number): [Batch, Batch] | undefined {
+  const { body, linesAt, events, formedAtMs } = batch;
+  if (linesAt === undefined || events < 2) return undefined;
+  const half = events >> 1;
+  let middle = linesAt;
+  for (let line = 0; line < half; line++) middle = body.indexOf(lineFeed, middle) + 1;
+  const part = (some: number, bytes: Uint8Array<ArrayBuffer>) =>
+    batchOf({ events: some, bytes }, client, sampleRate, undefined, formedAtMs);
+  return [part(half, body.subarray(linesAt, middle)), part(events - half, body.subarray(middle))];
 }
 
 /** Only what would lose the event for certain; Nowcast checks the rest and names the field. */
 function faultOf({ model_version, inference_time_ms }: InferenceEvent): string | undefined {
   if (typeof model_version !== 'string' || model_version === '') return 'model_version must be a text';
   if (typeof inference_time_ms !== 'number' || !(inference_time_ms >= 0))
-    return 'inference_time_ms must be a number of milliseconds';
+    return 'inference_time_ms must be a number';
   return undefined;
 }
 
@@ -77,10 +91,11 @@ function withoutNulls(event: InferenceEvent): Record<string, unknown> {
   return fields;
 }
 
-function uuid(): string {
-  // A page that came over plain http has no randomUUID; the id needs to be unlikely, not secret.
-  return (
-    globalThis.crypto?.randomUUID?.() ??
-    'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'.replace(/x/g, () => Math.floor(Math.random() * 16).toString(16))
-  );
+function unique(): string {
+  // Node 18 and a page that came over plain http have no randomUUID; the id needs to be unlikely, not secret.
+  return globalThis.crypto?.randomUUID?.() ?? randomText() + randomText();
+}
+
+function randomText(): string {
+  return Math.random().toString(36).slice(2);
 }

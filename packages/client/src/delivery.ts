@@ -1,9 +1,9 @@
-import { type Batch, batchOf, linesOf, type Redact } from './batch.ts';
+import { type Batch, batchOf, halvesOf, lineOf, type Redact } from './batch.ts';
 import type { Breaker } from './breaker.ts';
-import { EventQueue, type QueuedEvent } from './eventQueue.ts';
-import { type Answer, type Compress, type PostOptions, post, type Send, unref } from './post.ts';
+import { EventQueue, eventsPerSlice, type QueuedEvent } from './eventQueue.ts';
+import { type Answer, type PostOptions, post, type Send, unref } from './post.ts';
 import type { Spool } from './spoolContract.ts';
-import { SpooledBatches } from './spooledBatches.ts';
+import type { SpooledBatches } from './spooledBatches.ts';
 import type { Tally } from './tally.ts';
 
 export interface DeliveryOptions {
@@ -28,23 +28,29 @@ export interface DeliveryOptions {
   readonly warn: (message: string) => void;
 }
 
+export type Compress = (bytes: Uint8Array<ArrayBuffer>) => Promise<Uint8Array<ArrayBuffer>>;
+
+/** Below this, compressing saves less than it costs. */
+const minCompressBytes = 800;
 const batchPath = '/telemetry/inference/batch';
 /** What may be under way when a page goes, by https://fetch.spec.whatwg.org/#http-network-or-cache-fetch: 64 KiB. */
-const maxLeavingChars = 60_000;
+const maxLeavingBytes = 60_000;
 
 /**
  * Takes events and gets them to Nowcast: one request at a time, while it is under way the next batch gathers. Nothing
- * here throws, and nothing runs inside `offer` but putting the event into the queue.
+ * here throws, and nothing runs inside `offer` but putting the event into the queue: it is written in a later turn of the
+ * event loop, a few at a time.
  */
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #queue: EventQueue;
   /** Formed and not stored yet, oldest first; more than one only after a batch was halved. */
-  #batches: Batch[] = [];
-  readonly #spooled: SpooledBatches;
+  readonly #batches: Batch[] = [];
+  readonly #spooled: SpooledBatches | undefined;
   #running: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerIsSoon = false;
+  #isWriting = false;
   #flushing = 0;
   #closed = false;
   #wake: (() => void) | undefined;
@@ -55,14 +61,19 @@ export class Delivery {
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
-    this.#queue = new EventQueue(options.maxQueueBytes);
-    this.#spooled = new SpooledBatches(options.spool, options.tally, options.warn);
+    const { tally, redact, warn, maxQueueBytes } = options;
+    this.#queue = new EventQueue({
+      maxBytes: maxQueueBytes,
+      write: (queued) => lineOf(queued, tally, redact, warn),
+      onEvicted: (events) => tally.drop('queue_full', events),
+    });
+    this.#spooled = options.spool?.(tally, warn);
     // What an earlier process left is sent without waiting for the first event.
-    if (this.#spooled.takes) this.#runSoon();
+    if (this.#spooled?.takes) this.#runSoon();
   }
 
   get queued(): number {
-    let events = this.#queue.size + this.#spooled.events;
+    let events = this.#queue.size + (this.#spooled?.events ?? 0);
     for (const batch of this.#batches) if (!batch.spooled) events += batch.events;
     return events;
   }
@@ -73,11 +84,11 @@ export class Delivery {
       tally.drop('closed', 1);
       return;
     }
-    const evicted = this.#queue.push(queued);
-    if (evicted > 0) tally.drop('queue_full', evicted);
+    this.#queue.push(queued);
+    if (this.#queue.fresh >= eventsPerSlice) this.#writeSoon();
     if (this.#running !== undefined) {
       // Room is made on disk before events have to go.
-      if (this.#spooled.takes && this.#queue.bytes * 2 > maxQueueBytes) this.#wake?.();
+      if (this.#spooled?.takes && this.#queue.bytes * 2 > maxQueueBytes) this.#wake?.();
       return;
     }
     if (this.#queue.size >= maxBatchEvents || this.#queue.bytes >= maxBatchBytes) this.#runSoon();
@@ -114,19 +125,16 @@ export class Delivery {
    * answered still waits: if there is a later after all, it is sent again by its id.
    */
   leave(send: Send): void {
-    const { maxBatchBytes } = this.#options;
-    while (this.#queue.size > 0) {
-      const formed = this.#form(maxBatchBytes);
-      if (formed !== undefined) this.#batches.push(formed);
-    }
-    let room = maxLeavingChars;
+    let formed = true;
+    while (formed) formed = this.#form();
+    let room = maxLeavingBytes;
     for (const batch of this.#batches) {
       room -= batch.body.length;
       if (room < 0) break;
       if (this.#leaving.has(batch)) continue;
       const { signal } = new AbortController();
       // Compressing takes longer than the page may have.
-      const attempt = post(batchPath, batch.body, { ...this.postOptions(signal), send, compress: undefined });
+      const attempt = post(batchPath, batch.body, { ...this.postOptions(signal), send });
       this.#leaving.set(batch, attempt);
     }
     this.#run();
@@ -145,11 +153,20 @@ export class Delivery {
     this.#attempt?.abort();
     this.#wake?.();
     await this.#running;
-    if (this.#spooled.takes) await this.#spill();
+    await this.#spill();
     const { tally } = this.#options;
-    tally.drop('closed', this.#queue.take(Infinity, Infinity).length);
-    for (const batch of this.#batches) if (!batch.spooled) tally.drop('closed', batch.events);
-    this.#batches = [];
+    tally.drop('closed', this.#queue.take(Infinity, Infinity).events);
+    for (const batch of this.#batches.splice(0)) if (!batch.spooled) tally.drop('closed', batch.events);
+  }
+
+  #writeSoon(): void {
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    soon(() => {
+      this.#queue.writeSlice();
+      this.#isWriting = false;
+      if (this.#queue.fresh >= eventsPerSlice) this.#writeSoon();
+    });
   }
 
   #later(delayMs: number): ReturnType<typeof setTimeout> {
@@ -179,7 +196,7 @@ export class Delivery {
   }
 
   async #deliverAll(): Promise<void> {
-    await this.#spooled.open();
+    await this.#spooled?.open();
     let isFirst = true;
     while (!this.#closed) {
       await this.#waitForBreaker();
@@ -194,54 +211,48 @@ export class Delivery {
   async #next(partial: boolean): Promise<Batch | undefined> {
     const { maxBatchEvents, maxBatchBytes } = this.#options;
     while (this.#batches.length === 0) {
-      const spooled = await this.#spooled.oldest();
+      const spooled = await this.#spooled?.oldest();
       if (spooled !== undefined) this.#batches.push(spooled);
       else {
-        if (this.#queue.size === 0) return undefined;
         const full = this.#queue.size >= maxBatchEvents || this.#queue.bytes >= maxBatchBytes;
         if (!full && !partial && this.#flushing === 0) return undefined;
-        const formed = this.#form(maxBatchBytes);
-        if (formed !== undefined) this.#batches.push(formed);
+        if (!this.#form()) return undefined;
       }
     }
     return this.#batches[0];
   }
 
-  #form(maxBytes: number): Batch | undefined {
-    const { tally, redact, client, sampleRate, warn, maxBatchEvents } = this.#options;
-    const lines = linesOf(this.#queue.take(maxBatchEvents, maxBytes), tally, redact, warn);
-    return lines.length === 0
-      ? undefined
-      : batchOf(lines, client, sampleRate, tally.takeUntold(), Date.now());
+  /** Makes a batch of what waits. @returns whether there was anything */
+  #form(): boolean {
+    const { tally, client, sampleRate, maxBatchEvents, maxBatchBytes } = this.#options;
+    const lines = this.#queue.take(maxBatchEvents, maxBatchBytes);
+    if (lines.events === 0) return false;
+    this.#batches.push(batchOf(lines, client, sampleRate, tally.takeUntold(), Date.now()));
+    return true;
   }
 
   /** One attempt for the first batch. */
   async #deliver(batch: Batch): Promise<void> {
     const { tally, breaker, client, sampleRate, budgetMs, warn } = this.#options;
     this.#attempt = new AbortController();
-    const answer = await (this.#leaving.get(batch) ??
-      post(batchPath, batch.body, this.postOptions(this.#attempt.signal)));
+    const answer = await (this.#leaving.get(batch) ?? this.#post(batch, this.#attempt.signal));
     this.#attempt = undefined;
     this.#leaving.delete(batch);
     if (answer.kind === 'retry') {
       if (this.#closed) return;
       breaker.failed(Date.now(), answer.retryAfterMs);
-      warn(`Nowcast cannot be reached, events wait or are dropped and counted: ${answer.why}`);
-      if (this.#spooled.takes || batch.spooled || Date.now() - batch.formedAtMs < budgetMs) return;
+      warn(`Nowcast cannot be reached: ${answer.why}`);
+      if (this.#spooled?.takes || batch.spooled || Date.now() - batch.formedAtMs < budgetMs) return;
       this.#batches.shift();
       tally.drop('unreachable', batch.events);
       tally.tellAgain(batch.dropped);
       return;
     }
     breaker.succeeded();
-    if (answer.kind === 'too_large' && batch.lines !== undefined && batch.lines.length > 1) {
-      const half = Math.ceil(batch.lines.length / 2);
-      const halves = [batch.lines.slice(0, half), batch.lines.slice(half)];
-      const [first, second] = halves.map((lines) =>
-        batchOf(lines, client, sampleRate, undefined, batch.formedAtMs),
-      );
+    const halves = answer.kind === 'too_large' ? halvesOf(batch, client, sampleRate) : undefined;
+    if (halves !== undefined) {
       tally.tellAgain(batch.dropped);
-      this.#batches.splice(0, 1, first!, second!);
+      this.#batches.splice(0, 1, ...halves);
       return;
     }
     if (answer.kind === 'stored') {
@@ -256,23 +267,31 @@ export class Delivery {
       warn(`Nowcast refused events: ${answer.kind === 'refused' ? answer.why : 'one was too large'}`);
     }
     this.#batches.shift();
-    if (batch.spooled) await this.#spooled.forget(batch);
+    if (batch.spooled) await this.#spooled?.forget(batch);
   }
 
   postOptions(signal: AbortSignal): PostOptions {
-    const { url, key, send, compress, timeoutMs } = this.#options;
-    return { url, key, send, compress, timeoutMs, signal };
+    return { ...this.#options, signal };
+  }
+
+  async #post(batch: Batch, signal: AbortSignal): Promise<Answer> {
+    const { compress } = this.#options;
+    const gzip =
+      compress === undefined || batch.body.length < minCompressBytes
+        ? undefined
+        : async () => (batch.gzipped ??= await compress(batch.body));
+    return await post(batchPath, batch.body, { ...this.postOptions(signal), gzip });
   }
 
   async #waitForBreaker(): Promise<void> {
     const { breaker, flushIntervalMs } = this.#options;
     for (;;) {
-      if (this.#spooled.takes && breaker.isFailing) await this.#spill();
+      if (breaker.isFailing) await this.#spill();
       const waitMs = breaker.waitMs(Date.now());
       if (waitMs === 0 || this.#closed) return;
       await new Promise<void>((resolve) => {
         const timer = unref(
-          setTimeout(resolve, this.#spooled.takes ? Math.min(waitMs, flushIntervalMs) : waitMs),
+          setTimeout(resolve, this.#spooled?.takes ? Math.min(waitMs, flushIntervalMs) : waitMs),
         );
         this.#wake = () => {
           clearTimeout(timer);
@@ -283,17 +302,14 @@ export class Delivery {
     }
   }
 
-  /** Moves everything from memory to the spool. */
   async #spill(): Promise<void> {
-    this.#batches = this.#batches.filter((batch) => !batch.spooled);
-    while (this.#spooled.takes) {
-      if (this.#batches.length === 0) {
-        if (this.#queue.size === 0) return;
-        const formed = this.#form(this.#options.maxBatchBytes);
-        if (formed === undefined) continue;
-        this.#batches.push(formed);
-      }
-      await this.#spooled.put(this.#batches[0]!, () => this.#batches.shift());
-    }
+    await this.#spooled?.takeOver(this.#batches, () => this.#form());
   }
+}
+
+/** In a later turn of the event loop, after what the host already waits for. */
+function soon(run: () => void): void {
+  const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => unknown };
+  if (setImmediate === undefined) setTimeout(run, 0);
+  else setImmediate(run);
 }

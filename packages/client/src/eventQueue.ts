@@ -1,84 +1,99 @@
 import type { InferenceEvent } from './event.ts';
+import { Fifo } from './fifo.ts';
+import { LinePages, type Lines } from './linePages.ts';
 
 export interface QueuedEvent {
   readonly event: InferenceEvent;
   /** When it was tracked, milliseconds since 1970. */
   readonly atMs: number;
+  /** What it holds in memory, estimated. */
   readonly bytes: number;
 }
 
-/** Waiting events, bounded in bytes: errors outlive successes, and the oldest of its kind goes first. */
-export class EventQueue {
-  readonly #successes = new Fifo<QueuedEvent>();
-  readonly #errors = new Fifo<QueuedEvent>();
-  readonly #maxBytes: number;
-  #bytes = 0;
+export interface EventQueueOptions {
+  readonly maxBytes: number;
+  /** An event as JSON without line breaks; undefined when it is not to be sent, and counted by whoever says so. */
+  readonly write: (queued: QueuedEvent) => string | undefined;
+  /** Hears of events that had to go to make room. */
+  readonly onEvicted: (events: number) => void;
+}
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+/** Events that are written in one turn of the event loop: a few dozen microseconds, which the host's requests wait. */
+export const eventsPerSlice = 16;
+const heapBytesPerSlice = 32 * 1024;
+
+/**
+ * Waiting events, bounded in bytes: errors outlive successes, and the oldest of their kind go first.
+ *
+ * They come in as objects and are soon written as lines into pages outside the heap. Thousands of objects that wait for a
+ * dead collector would be copied by the garbage collector again and again, at the cost of the host's slowest requests.
+ */
+export class EventQueue {
+  readonly #options: EventQueueOptions;
+  readonly #freshSuccesses = new Fifo<QueuedEvent>();
+  readonly #freshErrors = new Fifo<QueuedEvent>();
+  readonly #pages: LinePages;
+  #freshBytes = 0;
+
+  constructor(options: EventQueueOptions) {
+    this.#options = options;
+    this.#pages = new LinePages(options.maxBytes);
   }
 
   get size(): number {
-    return this.#successes.size + this.#errors.size;
+    return this.fresh + this.#pages.size;
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#freshBytes + this.#pages.bytes;
   }
 
-  /** @returns how many events had to go to make room */
-  push(queued: QueuedEvent): number {
-    (queued.event.is_error === true ? this.#errors : this.#successes).push(queued);
-    this.#bytes += queued.bytes;
-    let evicted = 0;
-    while (this.#bytes > this.#maxBytes) {
-      const oldest = this.#successes.shift() ?? this.#errors.shift();
-      if (oldest === undefined) break;
-      this.#bytes -= oldest.bytes;
-      evicted++;
-    }
-    return evicted;
+  /** Events that are not written yet. */
+  get fresh(): number {
+    return this.#freshSuccesses.size + this.#freshErrors.size;
   }
 
-  /** Up to so many events and about so many bytes, at least one; errors first. */
-  take(maxEvents: number, maxBytes: number): QueuedEvent[] {
-    const taken: QueuedEvent[] = [];
+  push(queued: QueuedEvent): void {
+    (queued.event.is_error === true ? this.#freshErrors : this.#freshSuccesses).push(queued);
+    this.#freshBytes += queued.bytes;
+    this.#makeRoom();
+  }
+
+  /** Writes some of what came in since. */
+  writeSlice(): void {
     let bytes = 0;
-    while (taken.length < maxEvents && bytes < maxBytes) {
-      const next = this.#errors.shift() ?? this.#successes.shift();
+    for (let written = 0; written < eventsPerSlice && bytes < heapBytesPerSlice; written++) {
+      const isError = this.#freshErrors.size > 0;
+      const next = this.#shift(isError ? this.#freshErrors : this.#freshSuccesses);
       if (next === undefined) break;
       bytes += next.bytes;
-      taken.push(next);
+      const line = this.#options.write(next);
+      if (line !== undefined) this.#pages.add(line, isError);
     }
-    this.#bytes -= bytes;
-    return taken;
-  }
-}
-
-/** An array read from the front without moving what follows at every step. */
-class Fifo<Item> {
-  #items: (Item | undefined)[] = [];
-  #head = 0;
-
-  get size(): number {
-    return this.#items.length - this.#head;
+    this.#makeRoom();
   }
 
-  push(item: Item): void {
-    this.#items.push(item);
+  /** Up to so many events and about so many bytes, at least one of what there is; errors first. */
+  take(maxEvents: number, maxBytes: number): Lines {
+    while (this.fresh > 0 && this.#pages.size < maxEvents && this.#pages.bytes < maxBytes) this.writeSlice();
+    return this.#pages.take(maxEvents, maxBytes);
   }
 
-  shift(): Item | undefined {
-    if (this.#head === this.#items.length) return undefined;
-    const item = this.#items[this.#head];
-    this.#items[this.#head++] = undefined;
-    if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    } else if (this.#head >= 512 && this.#head * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
+  #makeRoom(): void {
+    while (this.#freshBytes + this.#pages.heldBytes > this.#options.maxBytes) {
+      const gone =
+        this.#pages.evict(false) ||
+        (this.#shift(this.#freshSuccesses) ? 1 : 0) ||
+        this.#pages.evict(true) ||
+        (this.#shift(this.#freshErrors) ? 1 : 0);
+      if (gone === 0) return;
+      this.#options.onEvicted(gone);
     }
-    return item;
+  }
+
+  #shift(fresh: Fifo<QueuedEvent>): QueuedEvent | undefined {
+    const oldest = fresh.shift();
+    this.#freshBytes -= oldest?.bytes ?? 0;
+    return oldest;
   }
 }

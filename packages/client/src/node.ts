@@ -10,7 +10,7 @@ export type { EventContext, Feedback, InferenceEvent, Measurement, ObservedCall 
 export type { NowcastOptions } from './nowcast.ts';
 export type { DropReason, Stats } from './tally.ts';
 
-const compress = promisify<string, Uint8Array<ArrayBuffer>>(gzip);
+const compress = promisify<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>(gzip);
 
 /** On Node: with contexts, a flush at the end of the process, and compression on a thread of its own. */
 export class Nowcast extends Core {

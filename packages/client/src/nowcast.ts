@@ -1,12 +1,12 @@
 import type { Redact } from './batch.ts';
 import { Breaker } from './breaker.ts';
 import { type ContextStorage, withContext } from './context.ts';
-import { Delivery } from './delivery.ts';
+import { type Compress, Delivery } from './delivery.ts';
 import { errorFields } from './errorFields.ts';
 import type { EventContext, Feedback, InferenceEvent, Measurement, ObservedCall } from './event.ts';
 import { fetchSend } from './fetchSend.ts';
 import { heapBytes } from './heapBytes.ts';
-import { type Compress, post, type Send } from './post.ts';
+import { post, type Send } from './post.ts';
 import { isSampled } from './sampling.ts';
 import type { Spool } from './spoolContract.ts';
 import { type Stats, Tally } from './tally.ts';
@@ -186,7 +186,7 @@ export class Nowcast {
   /** Every event tracked inside `run`, however deep and however late, has these fields. */
   context<Result>(fields: EventContext, run: () => Result): Result {
     if (this.#storage === undefined) {
-      this.#warn('context() needs AsyncLocalStorage, which is not here: the fields are not recorded');
+      this.#warn('context() needs AsyncLocalStorage: its fields are not recorded');
       return run();
     }
     return this.#storage.run(withContext({ ...fields }, this.#storage.getStore(), undefined), run);
@@ -286,7 +286,7 @@ export class Nowcast {
   #warn(message: string): void {
     if (this.#hasWarned) return;
     this.#hasWarned = true;
-    const whole = `nowcast-client: ${message} (further trouble is in stats() only)`;
+    const whole = `nowcast-client: ${message} (more: stats())`;
     try {
       this.#onWarning(whole);
     } catch (error) {
@@ -311,8 +311,8 @@ function pause(ms: number, signal?: AbortSignal): Promise<void> {
 
 function streamCompress(): Compress | undefined {
   if (typeof CompressionStream === 'undefined') return undefined;
-  return async (text) => {
-    const gzipped = new Blob([text]).stream().pipeThrough(new CompressionStream('gzip'));
+  return async (bytes) => {
+    const gzipped = new Blob([bytes]).stream().pipeThrough(new CompressionStream('gzip'));
     return new Uint8Array(await new Response(gzipped).arrayBuffer());
   };
 }

@@ -1,7 +1,7 @@
 /** What an answer means for what was sent. */
 export type Answer =
   | { readonly kind: 'stored'; readonly body: Record<string, unknown> }
-  | { readonly kind: 'retry'; readonly why: string; readonly retryAfterMs?: number }
+  | { readonly kind: 'retry'; readonly why: string; readonly retryAfterMs?: number | undefined }
   | { readonly kind: 'too_large' }
   | { readonly kind: 'refused'; readonly why: string };
 
@@ -10,7 +10,8 @@ export interface PostOptions {
   readonly key: string | undefined;
   readonly send: Send;
   readonly timeoutMs: number;
-  readonly compress: Compress | undefined;
+  /** The body compressed, where that is worth it. */
+  readonly gzip?: (() => Promise<Uint8Array<ArrayBuffer>>) | undefined;
   /** Ends the attempt early. */
   readonly signal: AbortSignal;
 }
@@ -25,17 +26,13 @@ export type Send = (
   },
 ) => Promise<{ readonly status: number; readonly retryAfter: string | null; readonly text: string }>;
 
-export type Compress = (text: string) => Promise<Uint8Array<ArrayBuffer>>;
-
-/** Below this, compressing saves less than it costs. */
-const minCompressChars = 800;
 export const maxAnswerBytes = 64 * 1024;
 
 /** Sends JSON once. Never throws: what fails is an answer too. */
 export async function post(
   path: string,
-  text: string,
-  { url, key, send, timeoutMs, compress, signal }: PostOptions,
+  body: string | Uint8Array<ArrayBuffer>,
+  { url, key, send, timeoutMs, gzip, signal }: PostOptions,
 ): Promise<Answer> {
   const attempt = new AbortController();
   const abort = () => attempt.abort();
@@ -44,22 +41,18 @@ export async function post(
   try {
     const headers: Record<string, string> = { 'content-type': 'application/json' };
     if (key !== undefined) headers.authorization = `Bearer ${key}`;
-    let body: string | Uint8Array<ArrayBuffer> = text;
-    if (compress !== undefined && text.length >= minCompressChars) {
-      body = await compress(text);
+    let sent = body;
+    if (gzip !== undefined) {
+      sent = await gzip();
       headers['content-encoding'] = 'gzip';
     }
     if (signal.aborted) return { kind: 'retry', why: 'ended before it was sent' };
-    const {
-      status,
-      retryAfter,
-      text: answer,
-    } = await send(url + path, {
+    const { status, retryAfter, text } = await send(url + path, {
       headers,
-      body,
+      body: sent,
       signal: attempt.signal,
     });
-    return meaningOf(status, retryAfter, answer);
+    return meaningOf(status, retryAfter, text);
   } catch (error) {
     const why = attempt.signal.aborted ? `no answer within ${timeoutMs} ms` : causeOf(error);
     return { kind: 'retry', why };
@@ -74,10 +67,8 @@ function meaningOf(status: number, retryAfter: string | null, text: string): Ans
   if (status >= 200 && status < 300) return { kind: 'stored', body: parsed(text) };
   if (status === 413) return { kind: 'too_large' };
   const why = `${status} ${text.slice(0, 200)}`;
-  if (status >= 500 || status === 408 || status === 425 || status === 429) {
-    const retryAfterMs = milliseconds(retryAfter);
-    return { kind: 'retry', why, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
-  }
+  if (status >= 500 || [408, 425, 429].includes(status))
+    return { kind: 'retry', why, retryAfterMs: milliseconds(retryAfter) };
   return { kind: 'refused', why };
 }
 
@@ -90,8 +81,7 @@ function milliseconds(retryAfter: string | null): number | undefined {
 
 function parsed(text: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+    return Object(JSON.parse(text));
   } catch {
     // Cut off on its way: the status has said what counts.
     return {};

@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rename, stat, unlink, writeFile } from 'node:
 import path from 'node:path';
 import type { Batch } from './batch.ts';
 import type { Spool } from './spoolContract.ts';
+import { type BatchStore, SpooledBatches } from './spooledBatches.ts';
 
 export interface SpoolOptions {
   /** Made when missing. Processes may share it: a batch that two of them send is stored once. */
@@ -21,7 +22,11 @@ interface SpooledFile {
 const filePattern = /^\d+-\d+-(\d+)-([\w-]+)\.batch$/;
 
 /** Keeps batches on disk while Nowcast is down, through restarts of the process. */
-export function fileSpool({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptions): Spool {
+export function fileSpool(options: SpoolOptions): Spool {
+  return (tally, warn) => new SpooledBatches(filesOf(options), tally, warn);
+}
+
+function filesOf({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptions): BatchStore {
   const files: SpooledFile[] = [];
   let bytes = 0;
   let sequence = 0;
@@ -46,7 +51,7 @@ export function fileSpool({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptio
       const unfinished = path.join(directory, `${name}.part`);
       await writeFile(unfinished, body, { mode: 0o600 });
       await rename(unfinished, path.join(directory, name));
-      const file = { name, id, events, bytes: Buffer.byteLength(body) };
+      const file = { name, id, events, bytes: body.length };
       files.push(file);
       bytes += file.bytes;
       let evicted = 0;
@@ -57,7 +62,7 @@ export function fileSpool({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptio
     async oldest() {
       for (let file = files[0]; file !== undefined; file = files[0]) {
         try {
-          const body = await readFile(path.join(directory, file.name), 'utf8');
+          const body = new Uint8Array(await readFile(path.join(directory, file.name)));
           const { id, events } = file;
           return { id, events, body, dropped: undefined, formedAtMs: Date.now(), spooled: true };
         } catch (error) {

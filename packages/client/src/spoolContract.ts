@@ -1,11 +1,5 @@
-import type { Batch } from './batch.ts';
+import type { SpooledBatches } from './spooledBatches.ts';
+import type { Tally } from './tally.ts';
 
-/** Where batches wait outside memory while Nowcast is down. */
-export interface Spool {
-  /** Events that were there from before. Called once, before anything else. */
-  open(): Promise<number>;
-  /** @returns how many events of the oldest batches had to go to make room */
-  put(batch: Batch): Promise<number>;
-  oldest(): Promise<Batch | undefined>;
-  remove(id: string): Promise<void>;
-}
+/** A place on disk as a client begins to use it. */
+export type Spool = (tally: Tally, warn: (message: string) => void) => SpooledBatches;

@@ -1,19 +1,27 @@
 import type { Batch } from './batch.ts';
-import type { Spool } from './spoolContract.ts';
 import type { Tally } from './tally.ts';
+
+/** Where batches wait outside memory while Nowcast is down. */
+export interface BatchStore {
+  /** Events that were there from before. Called once, before anything else. */
+  open(): Promise<number>;
+  /** @returns how many events of the oldest batches had to go to make room */
+  put(batch: Batch): Promise<number>;
+  oldest(): Promise<Batch | undefined>;
+  remove(id: string): Promise<void>;
+}
 
 /** The spool as the delivery sees it: counted, and given up where the disk is full or gone. */
 export class SpooledBatches {
-  #spool: Spool | undefined;
+  #store: BatchStore | undefined;
   readonly #tally: Tally;
   readonly #warn: (message: string) => void;
   #isOpen = false;
-  #takes: boolean;
+  #takes = true;
   #events = 0;
 
-  constructor(spool: Spool | undefined, tally: Tally, warn: (message: string) => void) {
-    this.#spool = spool;
-    this.#takes = spool !== undefined;
+  constructor(store: BatchStore, tally: Tally, warn: (message: string) => void) {
+    this.#store = store;
     this.#tally = tally;
     this.#warn = warn;
   }
@@ -22,46 +30,56 @@ export class SpooledBatches {
     return this.#events;
   }
 
-  /** False without a spool, and where memory is all there is left. */
+  /** False where memory is all there is left. */
   get takes(): boolean {
     return this.#takes;
   }
 
   /** Finds what an earlier process left; the first call counts. */
   async open(): Promise<void> {
-    if (this.#spool === undefined || this.#isOpen) return;
+    if (this.#store === undefined || this.#isOpen) return;
     this.#isOpen = true;
     try {
-      const events = await this.#spool.open();
+      const events = await this.#store.open();
       this.#tally.tracked += events;
       this.#events += events;
     } catch (error) {
       this.#giveUp(error);
-      this.#spool = undefined;
+      this.#store = undefined;
     }
   }
 
-  /** @param taken called once the batch is on disk and before its events are counted there */
-  async put(batch: Batch, taken: () => void): Promise<void> {
+  /**
+   * Moves batches from memory to the disk, as far as it takes them.
+   *
+   * @param form adds one more, if there is anything to make it of
+   */
+  async takeOver(batches: Batch[], form: () => boolean): Promise<void> {
+    if (!this.#takes) return;
+    // What came from the disk is there still.
+    batches.splice(0, batches.length, ...batches.filter((batch) => !batch.spooled));
     try {
-      const evicted = (await this.#spool?.put(batch)) ?? 0;
-      taken();
-      this.#events += batch.events - evicted;
-      this.#tally.drop('spool_full', evicted);
+      while (batches.length > 0 || form()) {
+        const batch = batches[0]!;
+        const evicted = (await this.#store?.put(batch)) ?? 0;
+        batches.shift();
+        this.#events += batch.events - evicted;
+        this.#tally.drop('spool_full', evicted);
+      }
     } catch (error) {
       this.#giveUp(error);
     }
   }
 
   async oldest(): Promise<Batch | undefined> {
-    if (this.#spool === undefined || this.#events === 0) return undefined;
+    if (this.#store === undefined || this.#events === 0) return undefined;
     try {
-      const batch = await this.#spool.oldest();
+      const batch = await this.#store.oldest();
       if (batch !== undefined) return batch;
       this.#tally.drop('spool_taken', this.#events);
     } catch (error) {
       this.#giveUp(error);
-      this.#spool = undefined;
+      this.#store = undefined;
       this.#tally.drop('spool_full', this.#events);
     }
     this.#events = 0;
@@ -71,7 +89,7 @@ export class SpooledBatches {
   async forget(batch: Batch): Promise<void> {
     this.#events -= batch.events;
     try {
-      await this.#spool?.remove(batch.id);
+      await this.#store?.remove(batch.id);
     } catch (error) {
       // It is sent again by its id, which Nowcast knows.
       this.#giveUp(error);
