@@ -19,6 +19,7 @@ import { environmentChannels } from './alert/channels/environment.ts';
 import type { ServiceUrls } from './alert/channels/make.ts';
 import { AlertDelivery } from './alert/delivery.ts';
 import { defaultLookIntervalMs, Engine } from './alert/engine.ts';
+import { sendAlertDigest } from './alert/outbox/alertDigest.ts';
 import type { WorkerTimings } from './alert/outbox/worker.ts';
 import { registerChannels } from './alert/routes.ts';
 import { loadConfig } from './config/config.ts';
@@ -51,6 +52,8 @@ import { startSampling } from './ingest/sampling/unusualEvents.ts';
 import { makeLog, problemsOnly } from './log.ts';
 import { Compactor } from './process/compactor.ts';
 import { loadEdges } from './process/histogram.ts';
+import { Scheduler, type SchedulerTimings } from './schedule/scheduler.ts';
+import { scheduledTasks } from './schedule/tasks.ts';
 import { isLoopbackAddress, type Settings } from './settings.ts';
 import { StartupError } from './startupError.ts';
 import { announcement } from './store/group.ts';
@@ -78,6 +81,7 @@ export interface ServerTimings {
   readonly canaryIntervalMs?: number;
   readonly lookIntervalMs?: number;
   readonly delivery?: WorkerTimings;
+  readonly schedule?: SchedulerTimings;
   readonly services?: ServiceUrls;
 }
 
@@ -93,6 +97,7 @@ export async function startServer(
     canaryIntervalMs = defaultCanaryIntervalMs,
     lookIntervalMs = defaultLookIntervalMs,
     delivery: deliveryTimings,
+    schedule,
     services,
   }: ServerTimings = {},
 ): Promise<RunningServer> {
@@ -161,8 +166,6 @@ export async function startServer(
       pool,
       log,
       channels: [...ownChannels, ...configuredChannels(config, ownChannels)],
-      digest: settings.digest,
-      timezone: settings.timezone,
       allow: settings.webhookAllow,
       publicUrl: () => settings.publicUrl ?? addressOf(app, settings),
       services,
@@ -301,7 +304,12 @@ export async function startServer(
     const housekeeping = new Housekeeping(pool, partitions, settings.hotDays, log);
     closers.push(() => housekeeping.stop());
     const history = new History(pool, url, settings, log);
-    closers.push(() => history.stop());
+    const { digest, timezone: zone } = settings;
+    const sendDigest = async (signal: AbortSignal) =>
+      digest !== 'off' && (await sendAlertDigest(pool, { every: digest, zone, now: new Date(), signal }));
+    const tasks = scheduledTasks(history, sendDigest, settings);
+    const scheduler = new Scheduler({ pool, log, zone, tasks, timings: schedule });
+    closers.push(() => scheduler.stop());
 
     // Alert: the rules judge what summaries say, each second.
     const dataDir = settings.databaseUrl === undefined ? settings.dataDir : undefined;

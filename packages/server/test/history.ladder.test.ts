@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { closePeriods } from '../src/history/etl.ts';
-import { nightlyClock } from '../src/history/history.ts';
+import { closableDay } from '../src/history/history.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
 
 let pipeline: Pipeline;
@@ -103,18 +103,14 @@ describe('a day of a zone', () => {
   });
 
   test('may be closed from 02:00 on', () => {
-    const clock = (text: string) => nightlyClock(new Date(text), 'Europe/Berlin');
-    expect(clock('2024-10-27T23:59:59Z')).toEqual({
-      hour: '2024-10-28 00',
-      day: '2024-10-27',
-      closable: '2024-10-26',
-    });
-    expect(clock('2024-10-28T01:00:00Z')).toEqual({
-      hour: '2024-10-28 02',
-      day: '2024-10-28',
-      closable: '2024-10-27',
-    });
-    expect(clock('2024-03-01T00:59:00Z').closable).toBe('2024-02-28');
+    const closable = (text: string) => closableDay(new Date(text), 'Europe/Berlin');
+    expect(closable('2024-10-27T23:59:59Z')).toBe('2024-10-26');
+    expect(closable('2024-10-28T00:59:59Z')).toBe('2024-10-26');
+    expect(closable('2024-10-28T01:00:00Z')).toBe('2024-10-27');
+    expect(closable('2024-03-01T00:59:00Z')).toBe('2024-02-28');
+    // Clocks go from 02:00 to 03:00.
+    expect(closable('2024-03-31T00:59:59Z')).toBe('2024-03-29');
+    expect(closable('2024-03-31T01:00:00Z')).toBe('2024-03-30');
   });
 });
 

@@ -6,11 +6,7 @@ import { realServices, type ServiceUrls } from './channels/make.ts';
 import { ChannelRegistry } from './channels/registry.ts';
 import type { ChannelSpec } from './channels/spec.ts';
 import { testMessage } from './message/test.ts';
-import { sendAlertDigest } from './outbox/alertDigest.ts';
 import { DeliveryWorker, type SendResult, type WorkerTimings, workerTimings } from './outbox/worker.ts';
-
-/** The outbox knows what was sent, so looking often costs nothing. */
-const defaultDigestIntervalMs = 300_000;
 
 interface DeliveryOptions {
   readonly pool: pg.Pool;
@@ -20,12 +16,6 @@ interface DeliveryOptions {
   /** Hosts and CIDRs that may be reached although they are private. */
   readonly allow: readonly string[];
   readonly publicUrl: () => string;
-  /** How often what fired is summed up. */
-  readonly digest?: 'off' | 'daily' | 'weekly';
-  /** IANA name: whose morning the digest comes in. */
-  readonly timezone?: string;
-  readonly digestIntervalMs?: number;
-  readonly clock?: () => Date;
   readonly services?: ServiceUrls | undefined;
   readonly timings?: WorkerTimings | undefined;
 }
@@ -63,26 +53,11 @@ export class AlertDelivery {
   readonly #registry: ChannelRegistry;
   readonly #worker: DeliveryWorker;
   readonly #publicUrl: () => string;
-  readonly #log: Logger;
-  readonly #sendDigest: (() => Promise<boolean>) | undefined;
-  readonly #digestIntervalMs: number;
-  readonly #stopping = new AbortController();
-  #digestTimer: NodeJS.Timeout | undefined;
-  #digesting: Promise<void> | undefined;
   readonly #counts = new Map<string, { kind: string; result: SendResult; messages: number }>();
 
   /** @throws Error naming the entry of `allow` that is no host and no CIDR */
   constructor(options: DeliveryOptions) {
     const { pool, log, channels, allow, publicUrl, services = realServices, timings } = options;
-    const { digest = 'off', timezone: zone = 'UTC', digestIntervalMs = defaultDigestIntervalMs } = options;
-    const { clock = () => new Date() } = options;
-    const { signal } = this.#stopping;
-    this.#log = log;
-    this.#digestIntervalMs = digestIntervalMs;
-    this.#sendDigest =
-      digest === 'off'
-        ? undefined
-        : () => sendAlertDigest(pool, { every: digest, zone, now: clock(), signal });
     this.#pool = pool;
     this.#publicUrl = publicUrl;
     this.#registry = new ChannelRegistry(pool, channels, new AddressGuard(allow), services);
@@ -98,26 +73,6 @@ export class AlertDelivery {
 
   start(): void {
     this.#worker.start();
-    if (this.#sendDigest === undefined) return;
-    this.#digestSoon(this.#sendDigest);
-    this.#digestTimer = setInterval(
-      () => this.#digestSoon(this.#sendDigest!),
-      this.#digestIntervalMs,
-    ).unref();
-  }
-
-  #digestSoon(sendDigest: () => Promise<boolean>): void {
-    this.#digesting ??= sendDigest()
-      .then(
-        () => undefined,
-        (error: unknown) => {
-          if (this.#stopping.signal.aborted) return;
-          this.#log.warn({ err: error }, 'summing up alerts failed; it is tried again');
-        },
-      )
-      .finally(() => {
-        this.#digesting = undefined;
-      });
   }
 
   /** Something is to be delivered, perhaps. */
@@ -126,9 +81,6 @@ export class AlertDelivery {
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#digestTimer);
-    this.#stopping.abort();
-    await this.#digesting;
     await this.#worker.stop();
   }
 

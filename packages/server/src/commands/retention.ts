@@ -12,7 +12,7 @@ export function addRetentionCommand(program: Command): void {
     .description('which rows stay in PostgreSQL')
     .command('run')
     .description(
-      'archive, verify and drop days older than NOWCAST_HOT_DAYS (a running Nowcast does it nightly)',
+      'archive, verify and drop days older than NOWCAST_HOT_DAYS (a running Nowcast does it each night)',
     )
     .option('--dry-run', 'only say what would go', false)
     .option('--gently', 'pause between the pieces, so that live traffic hardly notices', false)

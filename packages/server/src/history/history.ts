@@ -10,28 +10,18 @@ import { closePeriods } from './etl.ts';
 import { hotDaysNow } from './hotWindow.ts';
 import { runRetention } from './retention.ts';
 
-/** How often the clock is looked at; what is due begins at most this late. */
-const intervalMs = 60_000;
 /** Archiving gives way to ingest wherever the two want the same core. */
 const archivePriority = 10;
 
 /**
- * Closes days at 02:00 of the configured zone, what late events changed each hour, and takes old days away each night.
- * No state of its own: the ledger says what is due, so a server that was down catches up within a minute, and of
- * several servers each period is closed by one.
+ * What is done with days that are over. No state of its own: the ledger says which are closed and with what, so whatever
+ * was missed is made up for, and doing it twice changes nothing.
  */
 export class History {
   readonly #pool: pg.Pool;
   readonly #settings: Settings;
   readonly #log: Logger;
   readonly #databaseUrl: string;
-  readonly #timer: NodeJS.Timeout;
-  readonly #stopping = new AbortController();
-  #running: Promise<void> | undefined;
-  #closedIn = '';
-  #triedIn = '';
-  #retiredOn = '';
-  #digestedOn = '';
 
   /** @throws StartupError when the archive cannot be where the settings say */
   constructor(pool: pg.Pool, databaseUrl: string, settings: Settings, log: Logger) {
@@ -40,76 +30,44 @@ export class History {
     this.#databaseUrl = databaseUrl;
     this.#settings = settings;
     this.#log = log;
-    this.#timer = setInterval(() => {
-      this.#running ??= this.#run().finally(() => (this.#running = undefined));
-    }, intervalMs);
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    this.#stopping.abort();
-    await this.#running;
+  /** Closes the days that ended before 02:00 of today, and those that late events changed. */
+  async closeDays(signal: AbortSignal): Promise<void> {
+    const { timezone: zone } = this.#settings;
+    const { days } = await closePeriods(this.#pool, { zone, to: closableDay(new Date(), zone), signal });
+    if (days.length > 0) this.#log.info({ days }, 'closed days of the history');
   }
 
-  async #run(): Promise<void> {
-    const now = new Date();
-    const { hour, day, closable } = nightlyClock(now, this.#settings.timezone);
-    if (this.#closedIn !== hour) {
-      await this.#try('closing days', async () => {
-        const { days } = await closePeriods(this.#pool, {
-          zone: this.#settings.timezone,
-          to: closable,
-          signal: this.#stopping.signal,
-        });
-        if (days.length > 0) this.#log.info({ days }, 'closed days of the history');
-        this.#closedIn = hour;
-      });
-    }
+  /** Hands the channels the digest of the week before, when it is time and nobody has. */
+  async sendWeeklyDigest(signal: AbortSignal): Promise<void> {
     // Only of days that are closed.
-    if (this.#settings.digest !== 'off' && this.#digestedOn !== day && this.#closedIn === hour) {
-      await this.#try('the weekly digest', async () => {
-        if (await sendWeeklyDigest(this.#pool, this.#settings.timezone, now)) this.#digestedOn = day;
-      });
-    }
-    // A full disk is not better a minute later: once an hour until it succeeds.
-    if (this.#retiredOn !== day && this.#triedIn !== hour) {
-      this.#triedIn = hour;
-      await this.#try('retention', async () => {
-        await this.#retire();
-        this.#retiredOn = day;
-      });
-    }
+    await this.closeDays(signal);
+    await sendWeeklyDigest(this.#pool, this.#settings.timezone, new Date());
   }
 
-  async #try(what: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      if (!this.#stopping.signal.aborted) this.#log.warn({ err: error }, `${what} failed; it is tried again`);
-    }
-  }
-
-  async #retire(): Promise<void> {
+  /** Archives and drops days beyond the hot window. */
+  async retire(signal: AbortSignal): Promise<void> {
     const { minuteDays, coldUrl, coldDays } = this.#settings;
     const { hotDays, announcement } = await hotDaysNow(this.#pool, this.#settings);
     if (announcement !== undefined) this.#log.warn(announcement);
-    if (coldUrl !== undefined) return await this.#retireInChild(hotDays);
+    if (coldUrl !== undefined) return await this.#retireInChild(hotDays, signal);
     await runRetention(this.#pool, {
       hotDays,
       minuteDays,
       coldDays,
       place: undefined,
-      signal: this.#stopping.signal,
+      signal,
       onStep: (step) => this.#log.info(step, 'retention'),
     });
   }
 
   /** Archiving moves millions of rows: in a process of its own it takes neither our event loop nor our memory. */
-  async #retireInChild(hotDays: number): Promise<void> {
+  async #retireInChild(hotDays: number, signal: AbortSignal): Promise<void> {
     const child = spawn(process.execPath, [cliPath, 'retention', 'run', '--gently'], {
       env: { ...process.env, DATABASE_URL: this.#databaseUrl, NOWCAST_HOT_DAYS: String(hotDays) },
       stdio: ['ignore', 'pipe', 'pipe'],
-      signal: this.#stopping.signal,
+      signal,
     });
     if (child.pid !== undefined) os.setPriority(child.pid, archivePriority);
     let said = '';
@@ -127,8 +85,8 @@ export class History {
   }
 }
 
-/** The hour of a zone, the day as nights have it (a new one begins at 02:00), and the one before, which may be closed. */
-export function nightlyClock(now: Date, zone: string): { hour: string; day: string; closable: string } {
+/** The newest day that may be closed, `YYYY-MM-DD`: the one before today, and before 02:00 the one before that. */
+export function closableDay(now: Date, zone: string): string {
   const parts = new Intl.DateTimeFormat('en-CA', {
     timeZone: zone,
     hourCycle: 'h23',
@@ -138,9 +96,7 @@ export function nightlyClock(now: Date, zone: string): { hour: string; day: stri
     hour: '2-digit',
   }).formatToParts(now);
   const part = (type: string) => parts.find((one) => one.type === type)!.value;
-  const date = `${part('year')}-${part('month')}-${part('day')}`;
-  const midnight = Date.parse(`${date}T00:00:00Z`);
-  const dayBack = (days: number) => new Date(midnight - days * 86_400_000).toISOString().slice(0, 10);
-  const nightsBack = Number(part('hour')) < 2 ? 1 : 0;
-  return { hour: `${date} ${part('hour')}`, day: dayBack(nightsBack), closable: dayBack(nightsBack + 1) };
+  const midnight = Date.parse(`${part('year')}-${part('month')}-${part('day')}T00:00:00Z`);
+  const daysBack = Number(part('hour')) < 2 ? 2 : 1;
+  return new Date(midnight - daysBack * 86_400_000).toISOString().slice(0, 10);
 }
