@@ -8,6 +8,7 @@ export default defineConfig({
     // Tests run on the sources, so that none passes on a stale build.
     alias: [
       { find: '@nowcast/protocol', replacement: source('packages/protocol/src/index.ts') },
+      { find: /^nowcast\/dist\/(.*)\.js$/, replacement: source('packages/server/src/$1.ts') },
       { find: /^nowcast-client$/, replacement: source('packages/client/src/node.ts') },
       { find: /^nowcast-client\/(\w+)$/, replacement: source('packages/client/src/$1.ts') },
     ],

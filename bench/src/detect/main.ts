@@ -1,4 +1,7 @@
-/** `npm run bench:detect`: how often the detectors cry wolf on clean traffic, and how soon they see an incident. */
+/**
+ * `npm run bench:detect`: how often the detectors cry wolf on clean traffic, how soon they see an incident and Slack hears
+ * of it. `-- live` runs one part.
+ */
 import { SeriesDetector } from 'nowcast/dist/process/detect/index.js';
 import { printExplanations } from './explanations.ts';
 import { apply, labelledSeries } from './incidents.ts';
@@ -143,10 +146,19 @@ function medianMs(measure: (round: number) => void): number {
   return rounds.sort((a, b) => a - b)[30]!;
 }
 
-printFalseAlarms();
-printDelays();
-printLabelled();
-printCost();
-await printRules();
-await printLive();
-await printExplanations();
+const parts: Readonly<Record<string, () => void | Promise<void>>> = {
+  alarms: printFalseAlarms,
+  delays: printDelays,
+  mixed: printLabelled,
+  cost: printCost,
+  rules: printRules,
+  live: printLive,
+  explanations: printExplanations,
+};
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => parts[name] === undefined);
+if (unknown !== undefined) {
+  console.error(`No part is called "${unknown}"; there are ${Object.keys(parts).join(', ')}.`);
+  process.exit(2);
+}
+for (const name of wanted.length > 0 ? wanted : Object.keys(parts)) await parts[name]!();

@@ -1,4 +1,5 @@
 /** Clean traffic of models in simulated time: what a healthy system looks like in all its moods, and incidents on it. */
+import { noTotals, type Totals } from 'nowcast/dist/alert/totals.js';
 import { type Random, random } from './random.ts';
 
 const minuteMs = 60_000;
@@ -107,22 +108,7 @@ export interface Incident {
 export interface SimulatedMinute {
   readonly model: string;
   readonly atMs: number;
-  readonly totals: {
-    requests: number;
-    errors: number;
-    latencySumMs: number;
-    p50SumMs: number;
-    p95SumMs: number;
-    p99SumMs: number;
-    confidenceCount: number;
-    confidenceSum: number;
-    confidenceSumSq: number;
-    qualityCount: number;
-    qualitySum: number;
-    qualitySumSq: number;
-    tokens: number;
-    costUsd: number;
-  };
+  readonly totals: Totals;
 }
 
 /** One model's traffic. `advance` answers its open minute as it grows, as a reading of summaries would. */
@@ -167,7 +153,7 @@ export class ModelTraffic {
       this.#cluster = Math.exp(clusters * this.#random.normal() - clusters ** 2 / 2);
       this.#clusterMs = atMs;
     }
-    this.#minute = { model: this.#shape.name, atMs, totals: empty() };
+    this.#minute = { model: this.#shape.name, atMs, totals: noTotals() };
   }
 
   /** The minute with so many more events; a new object, for the reader keeps the last one. */
@@ -226,23 +212,4 @@ export class ModelTraffic {
     for (let i = 0; i < n; i++) if (this.#random.uniform() < p) count++;
     return count;
   }
-}
-
-function empty(): SimulatedMinute['totals'] {
-  return {
-    requests: 0,
-    errors: 0,
-    latencySumMs: 0,
-    p50SumMs: 0,
-    p95SumMs: 0,
-    p99SumMs: 0,
-    confidenceCount: 0,
-    confidenceSum: 0,
-    confidenceSumSq: 0,
-    qualityCount: 0,
-    qualitySum: 0,
-    qualitySumSq: 0,
-    tokens: 0,
-    costUsd: 0,
-  };
 }

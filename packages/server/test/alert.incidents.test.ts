@@ -56,7 +56,9 @@ describe('alerts that begin together', () => {
       rules: ['error_failure', 'latency_p95', 'traffic_collapsed'],
       alerts: 9,
     });
-    for (const id of ids) await resolve(id);
+    for (const id of ids.slice(1)) await resolve(id);
+    expect(await incidents()).toMatchObject([{ open: true }]);
+    await resolve(ids[0]);
     expect((await outbox()).map(({ kind }) => kind)).toEqual([
       'firing',
       ...Array(8).fill('update'),
@@ -89,6 +91,24 @@ describe('alerts that begin together', () => {
     await Promise.all(['a', 'b', 'c', 'd', 'e'].map((model) => raise('error_failure', model, 'critical')));
     expect(await incidents()).toHaveLength(1);
     expect((await outbox()).map(({ kind }) => kind).sort()).toEqual(['firing', ...Array(4).fill('update')]);
+  });
+
+  test('are one incident when the first has not committed yet', async () => {
+    const first = await pool.connect();
+    await first.query(
+      `begin; insert into system_alerts (severity, alert_type, message, rule) values ('warning', 'x', 'x', 'x')`,
+    );
+    const second = raise('error_failure', 'a');
+    const waiting = async () =>
+      (
+        await rows(`select pid from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())`)
+      ).length;
+    await expect.poll(waiting).toBe(1);
+    await first.query('commit');
+    first.release();
+    await second;
+    expect(await incidents()).toMatchObject([{ summary: { alerts: 2 } }]);
   });
 
   test('and what begins later on another model is an incident of its own', async () => {
