@@ -110,3 +110,17 @@ test('an alert appears by itself, is acknowledged with a service key only, and l
   expect(errors).toEqual([]);
   await close();
 });
+
+test('what ended a moment ago is told with its end', async () => {
+  const { page, errors, close } = await pages.open({ path: '/#key=anon-key' });
+  await pages.server.post(
+    ...events(40, () => ({ model_version: 'ocr-v3', timestamp: ago(2), is_error: true })),
+    ...events(40, () => ({ model_version: 'ocr-v3' })),
+  );
+  await page
+    .locator('[data-reason="errors ocr-v3"]')
+    .getByText(/^From \d\d:\d\d to \d\d:\d\d, not since$/)
+    .waitFor();
+  expect(errors).toEqual([]);
+  await close();
+});

@@ -66,6 +66,19 @@ test('a model that fails is named with its rate and since when', () => {
   expect(reasons[0]!.text).toBe('22.3 % of the requests to v2 failed in the last 5 minutes (90 of 403).');
 });
 
+test('failures that ended a moment ago are told with their end', () => {
+  const minutes = [
+    bucket({ start: thisMinute - 4 * minute, model: 'v2' }),
+    ...[3, 2].map((ago) => bucket({ start: thisMinute - ago * minute, model: 'v2', errors: 30 })),
+    ...[1, 0].map((ago) => bucket({ start: thisMinute - ago * minute, model: 'v2' })),
+  ];
+  const { level, reasons } = judge(evidence({ minutes }));
+  expect(level).toBe('warning');
+  expect(reasons).toMatchObject([
+    { model: 'v2', since: thisMinute - 3 * minute, until: thisMinute - minute },
+  ]);
+});
+
 test('a few failures of a few requests are no verdict', () => {
   const minutes = [bucket({ start: thisMinute, requests: 19, errors: 19 })];
   expect(judge(evidence({ minutes })).level).toBe('good');

@@ -24,6 +24,8 @@ export interface Reason {
   readonly model?: string;
   /** Server time since which it is so. */
   readonly since?: number;
+  /** Server time at which it ended, where it is told because it was a moment ago. */
+  readonly until?: number;
 }
 
 export interface Verdict {
@@ -113,22 +115,23 @@ function highErrorRates(minutes: readonly Bucket[], now: number): Reason[] {
         level: rate >= errorBadPct ? 'bad' : 'warning',
         text: `${percent(rate)} of the requests to ${model} failed in the last 5 minutes (${count(errors)} of ${count(requests)}).`,
         model,
-        since: failingSince(minutes, model),
+        ...failing(minutes, model),
       },
     ];
   });
 }
 
-/** Start of the unbroken run of minutes above the bound that reaches to now. */
-function failingSince(minutes: readonly Bucket[], model: string): number {
-  let since = Number.NaN;
+/** The newest unbroken run of minutes above the bound; without an end where it reaches to now. */
+function failing(minutes: readonly Bucket[], model: string): Pick<Reason, 'since' | 'until'> {
+  let since: number | undefined;
+  let until: number | undefined;
   for (const row of minutes.filter((row) => row.model === model).reverse()) {
-    const failing = (100 * row.errors) / row.requests >= errorWarningPct;
-    if (failing) since = row.start;
+    if ((100 * row.errors) / row.requests >= errorWarningPct) since = row.start;
+    else if (since !== undefined) break;
     // A last minute with few requests yet does not end the run; a healthy one with enough does.
-    else if (row.requests >= minRequests || !Number.isNaN(since)) break;
+    else if (row.requests >= minRequests) until = row.start;
   }
-  return since;
+  return { ...(since !== undefined && { since }), ...(until !== undefined && { until }) };
 }
 
 function openAlerts(alerts: readonly Alert[]): Reason[] {

@@ -34,13 +34,15 @@ export function Verdict() {
 }
 
 function ReasonLine({ reason, now }: { reason: Reason; now: number }) {
-  const { text, model, since, level } = reason;
+  const { text, model, since, until, level } = reason;
   return (
     <li className="flex flex-wrap items-center gap-x-3 gap-y-1" data-reason={reason.id}>
       <span className="min-w-0 break-words">{text}</span>
       {level !== 'good' && since !== undefined && (
         <span className="whitespace-nowrap text-muted text-small">
-          Since {timeOfDay(since, now)}, {duration(now - since)} ago
+          {until === undefined
+            ? `Since ${timeOfDay(since, now)}, ${duration(now - since)} ago`
+            : `From ${timeOfDay(since, now)} to ${timeOfDay(until, now)}, not since`}
         </span>
       )}
       {model !== undefined && since !== undefined && (
