@@ -84,17 +84,17 @@ test('an idle page makes no request', async () => {
 test('each range has its URL and says its window; longer ones keep following what comes', async () => {
   const { page, close } = await pages.open({ path: '/?range=24h' });
   await eventually(() => panel(page, 'tile Requests').textContent()).toContain('last 24 hours');
-  await page.locator('tr[data-model="ocr-v0"]').waitFor();
+  await page.locator('tr[data-row="ocr-v0"]').waitFor();
   const before = await tileValue(page, 'Requests');
   await pages.server.post(...events(3));
   await eventually(() => tileValue(page, 'Requests')).toBe(before + 3);
 
   await page.getByRole('button', { name: '1 h, last hour' }).click();
   await eventually(() => page.url()).toBe(`${pages.server.url}/`);
-  await eventually(() => page.locator('tr[data-model="ocr-v0"]').count()).toBe(0);
+  await eventually(() => page.locator('tr[data-row="ocr-v0"]').count()).toBe(0);
   await page.keyboard.press('4');
   await eventually(() => page.url()).toBe(`${pages.server.url}/?range=7d`);
-  await page.locator('tr[data-model="ocr-v0"]').waitFor();
+  await page.locator('tr[data-row="ocr-v0"]').waitFor();
   await page.goBack();
   await eventually(() => page.url()).toBe(`${pages.server.url}/`);
   await close();
@@ -102,7 +102,7 @@ test('each range has its URL and says its window; longer ones keep following wha
 
 test('a model version can be looked at alone, with its whole latency spread, and the link keeps it', async () => {
   const { page, close } = await pages.open();
-  await page.locator('tr[data-model="llm-v1"] button').click();
+  await page.locator('tr[data-row="llm-v1"] button').click();
   await eventually(() => page.url()).toBe(`${pages.server.url}/?model=llm-v1`);
   for (const name of ['p50', 'p95', 'p99', 'mean of 5 minutes', 'mean of 1 hour']) {
     await panel(page, 'Latency').locator('li', { hasText: name }).first().waitFor();

@@ -70,7 +70,7 @@ test('text from events never runs, in no field and on no part of the page, and t
   // Each as it was sent, in the table, the alerts and the tail.
   for (const text of corpus) {
     await page
-      .locator('[data-model]')
+      .locator('[data-row]')
       .filter({ has: page.getByText(text, { exact: true }) })
       .first()
       .waitFor();

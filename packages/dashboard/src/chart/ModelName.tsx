@@ -1,16 +1,22 @@
-import { Swatch } from '../chart/Swatch.tsx';
-import { type HistoryView, showModel } from './historyView.ts';
-import type { HistoryData } from './useHistory.ts';
+import { Swatch } from './Swatch.tsx';
+
+export interface ModelNameProps {
+  readonly model: string;
+  /** Undefined where it is beyond those that charts can tell apart. */
+  readonly slot: number | undefined;
+  /** The one that is looked at alone. */
+  readonly chosen: string | undefined;
+  readonly onChoose: (model: string | undefined) => void;
+}
 
 /** A model version that can be looked at alone. */
-export function ModelName({ model, view, data }: { model: string; view: HistoryView; data: HistoryData }) {
-  const slot = data.slots.get(model);
+export function ModelName({ model, slot, chosen, onChoose }: ModelNameProps) {
   return (
     <button
       type="button"
-      aria-pressed={model === view.model}
+      aria-pressed={model === chosen}
       className="flex max-w-full items-center gap-2 underline-offset-2 hover:underline aria-pressed:text-accent"
-      onClick={() => showModel(model === view.model ? undefined : model)}
+      onClick={() => onChoose(model === chosen ? undefined : model)}
     >
       {slot === undefined ? <span aria-hidden="true" className="w-4.5 shrink-0" /> : <Swatch slot={slot} />}
       <span className="truncate">{model}</span>

@@ -38,6 +38,11 @@ export function dollars(value: number): string {
   return `$${value < 1_000 ? value.toFixed(2) : compactFormat.format(value)}`;
 }
 
+/** "–" where nothing is known. */
+export function orDash(value: number | null | undefined, format: (value: number) => string): string {
+  return value === null || value === undefined ? '–' : format(value);
+}
+
 /** "under 1 s", "12 s", "4 min", "3 h", "2 days". */
 export function duration(ms: number): string {
   const seconds = Math.max(0, ms) / 1_000;
@@ -47,7 +52,7 @@ export function duration(ms: number): string {
   if (minutes < 90) return `${Math.floor(minutes)} min`;
   const hours = minutes / 60;
   if (hours < 36) return `${Math.floor(hours)} h`;
-  return `${Math.floor(hours / 24)} days`;
+  return quantity(Math.floor(hours / 24), 'day');
 }
 
 /** "0 B", "1.5 KiB", "38 GiB". */

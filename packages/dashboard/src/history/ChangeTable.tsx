@@ -1,9 +1,9 @@
+import { ModelName } from '../chart/ModelName.tsx';
 import type { Change, Changes, Trend } from '../data/trend.ts';
 import { FigureTable } from '../ui/FigureTable.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import { beforeNames, isClear, signed } from './changes.ts';
-import type { HistoryView } from './historyView.ts';
-import { ModelName } from './ModelName.tsx';
+import { type HistoryView, showModel } from './historyView.ts';
 import { periodName, type Unit } from './period.ts';
 import type { HistoryData } from './useHistory.ts';
 
@@ -36,7 +36,9 @@ export function ChangeTable({ view, data }: { view: HistoryView; data: HistoryDa
         rowTitle="Version"
         rows={shown}
         keyOf={({ model }) => model}
-        head={({ model }) => <ModelName model={model} view={view} data={data} />}
+        head={({ model }) => (
+          <ModelName model={model} slot={data.slots.get(model)} chosen={view.model} onChoose={showModel} />
+        )}
         columns={columns}
       />
       <p className="px-4 pb-3 text-caption text-muted">

@@ -1,8 +1,6 @@
 import { useMemo } from 'react';
 import { go } from '../app/router.ts';
-import { ChartPanel, type ChartPanelProps } from '../chart/ChartPanel.tsx';
-import { pointsOf } from '../chart/points.ts';
-import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
+import { MeasureCharts, perModel, type Read } from '../chart/MeasureCharts.tsx';
 import type { Trend } from '../data/trend.ts';
 import { Segmented } from '../ui/Segmented.tsx';
 import { dayAxis } from './dayAxis.ts';
@@ -10,24 +8,13 @@ import { type HistoryView, type LatencyMeasure, showDays, showLatency } from './
 import { dayMs, nextStart } from './period.ts';
 import type { HistoryData } from './useHistory.ts';
 
-type Read = (row: Trend) => number | null;
-
-const latencyOf: Record<LatencyMeasure, { readonly label: string; readonly read: Read }> = {
-  p50: { label: 'p50', read: (row) => row.p50Ms },
-  p95: { label: 'p95', read: (row) => row.p95Ms },
-  p99: { label: 'p99', read: (row) => row.p99Ms },
-  mean: { label: 'mean', read: (row) => row.avgLatencyMs },
+const latencyOf: Record<LatencyMeasure, Read<Trend>> = {
+  p50: (row) => row.p50Ms,
+  p95: (row) => row.p95Ms,
+  p99: (row) => row.p99Ms,
+  mean: (row) => row.avgLatencyMs,
 };
-const requestsOf: Read = (row) => row.requests;
-const errorsOf: Read = (row) => row.errorPct;
-const confidenceOf: Read = (row) => row.avgConfidence;
-const qualityOf: Read = (row) => row.avgQuality;
-const costOf: Read = (row) => row.costUsd;
-const tokensOf: Read = (row) =>
-  row.inputTokens === null && row.outputTokens === null
-    ? null
-    : (row.inputTokens ?? 0) + (row.outputTokens ?? 0);
-const twoDigits = (value: number) => value.toFixed(2);
+const errorsOf: Read<Trend> = (row) => row.errorPct;
 
 export interface HistoryChartsProps {
   readonly view: HistoryView;
@@ -63,38 +50,29 @@ export function HistoryCharts({ view, data, today }: HistoryChartsProps) {
           },
     [unit, model],
   );
-  const chart = (read: Read, absent: null | 0): Pick<ChartPanelProps, 'points' | 'series'> => ({
-    points: pointsOf(
-      trends,
-      starts,
-      names.map((name) => ({ model: name, read })),
-      absent,
-    ),
-    series: names.map((name) => ({ label: name, slot: slots.get(name) ?? 0, model: name })),
-  });
-  const has = (read: Read) => trends.some((row) => read(row) !== null && names.includes(row.model));
-  const common = { state, onRetry: reload, axis, pick, subject: `${unit} ${starts[0]} ${names.join(' ')}` };
+  const latencies = useMemo(
+    () => perModel(names, slots, latencyOf[view.latency]),
+    [names, slots, view.latency],
+  );
+  const errors = useMemo(() => perModel(names, slots, errorsOf), [names, slots]);
   const each = `each ${unit}`;
   return (
-    <div className="grid gap-3 md:grid-cols-2 md:[&>:last-child:nth-child(odd)]:col-span-2">
-      <ChartPanel
-        {...common}
-        {...chart(requestsOf, 0)}
-        title="Requests"
-        caption={`count, ${each}`}
-        kind="stack"
-        format={count}
-        axisFormat={compact}
-      />
-      <ChartPanel
-        {...common}
-        {...chart(latencyOf[view.latency].read, null)}
-        title="Latency"
-        caption={`${latencyOf[view.latency].label}, ${each}`}
-        kind="line"
-        format={latency}
-        axisFormat={latency}
-        controls={
+    <MeasureCharts
+      rows={trends}
+      starts={starts}
+      models={names}
+      slots={slots}
+      each={each}
+      state={state}
+      onRetry={reload}
+      axis={axis}
+      pick={pick}
+      subject={`${unit} ${starts[0]} ${names.join(' ')}`}
+      errors={{ columns: errors, caption: `%, ${each}` }}
+      latency={{
+        columns: latencies,
+        caption: `${view.latency}, ${each}`,
+        controls: (
           <Segmented
             label="Latency measure"
             value={view.latency}
@@ -106,63 +84,8 @@ export function HistoryCharts({ view, data, today }: HistoryChartsProps) {
               { value: 'mean', label: 'mean' },
             ]}
           />
-        }
-      />
-      <ChartPanel
-        {...common}
-        {...chart(errorsOf, null)}
-        title="Error rate"
-        caption={`%, ${each}`}
-        kind="line"
-        format={percent}
-        axisFormat={percent}
-      />
-      {has(confidenceOf) && (
-        <ChartPanel
-          {...common}
-          {...chart(confidenceOf, null)}
-          title="Confidence"
-          caption={`mean, 0 to 1, ${each}`}
-          kind="line"
-          format={score}
-          axisFormat={twoDigits}
-          upToOne
-        />
-      )}
-      {has(qualityOf) && (
-        <ChartPanel
-          {...common}
-          {...chart(qualityOf, null)}
-          title="Quality"
-          caption={`mean, 0 to 1, ${each}`}
-          kind="line"
-          format={score}
-          axisFormat={twoDigits}
-          upToOne
-        />
-      )}
-      {has(tokensOf) && (
-        <ChartPanel
-          {...common}
-          {...chart(tokensOf, 0)}
-          title="Tokens"
-          caption={`in and out, ${each}`}
-          kind="stack"
-          format={count}
-          axisFormat={compact}
-        />
-      )}
-      {has(costOf) && (
-        <ChartPanel
-          {...common}
-          {...chart(costOf, 0)}
-          title="Cost"
-          caption={`US dollars, ${each}`}
-          kind="stack"
-          format={dollars}
-          axisFormat={dollars}
-        />
-      )}
-    </div>
+        ),
+      }}
+    />
   );
 }

@@ -1,15 +1,11 @@
-import { count, dollars, latency, percent, score } from '../data/format.ts';
+import { ModelName } from '../chart/ModelName.tsx';
+import { count, dollars, latency, orDash, percent, score } from '../data/format.ts';
 import type { Leader } from '../data/leader.ts';
 import { type FigureColumn, FigureTable } from '../ui/FigureTable.tsx';
 import { Panel } from '../ui/Panel.tsx';
-import type { HistoryView } from './historyView.ts';
-import { ModelName } from './ModelName.tsx';
+import { type HistoryView, showModel } from './historyView.ts';
 import { dayMs, dayName } from './period.ts';
 import type { HistoryData } from './useHistory.ts';
-
-interface LeaderColumn extends FigureColumn<Leader> {
-  readonly present?: (leader: Leader) => boolean;
-}
 
 /** Every model of the stretch, the busiest first. */
 export function LeaderTable({ view, data }: { view: HistoryView; data: HistoryData }) {
@@ -27,14 +23,16 @@ export function LeaderTable({ view, data }: { view: HistoryView; data: HistoryDa
         rowTitle="Version"
         rows={leaders}
         keyOf={({ model }) => model}
-        head={({ model }) => <ModelName model={model} view={view} data={data} />}
-        columns={allColumns.filter(({ present }) => present === undefined || leaders.some(present))}
+        head={({ model }) => (
+          <ModelName model={model} slot={data.slots.get(model)} chosen={view.model} onChoose={showModel} />
+        )}
+        columns={columns}
       />
     </Panel>
   );
 }
 
-const allColumns: readonly LeaderColumn[] = [
+const columns: readonly FigureColumn<Leader>[] = [
   { title: 'Requests', window: 'count', cell: ({ requests }) => count(requests) },
   { title: 'Share', window: '% of requests', cell: ({ sharePct }) => percent(sharePct) },
   { title: 'Error rate', window: '%', cell: ({ errorPct }) => percent(errorPct) },
@@ -73,7 +71,3 @@ const allColumns: readonly LeaderColumn[] = [
     present: ({ valueUsd }) => valueUsd !== null,
   },
 ];
-
-function orDash(value: number | null, format: (value: number) => string): string {
-  return value === null ? '–' : format(value);
-}

@@ -1,9 +1,7 @@
 import { useMemo } from 'react';
-import { ChartPanel, type ChartPanelProps } from '../chart/ChartPanel.tsx';
 import { clockAxis } from '../chart/clockAxis.ts';
-import { pointsOf, type Series } from '../chart/points.ts';
+import { MeasureCharts, perModel, type Read } from '../chart/MeasureCharts.tsx';
 import type { Bucket } from '../data/bucket.ts';
-import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
 import { Segmented } from '../ui/Segmented.tsx';
 import {
   type ErrorMeasure,
@@ -16,8 +14,6 @@ import {
 import type { ShownModels } from './shownModels.ts';
 import type { RangeRows } from './useRangeRows.ts';
 
-type ReadValue = (row: Bucket) => number | null;
-
 export interface ChartsProps {
   readonly view: LiveView;
   readonly models: ShownModels;
@@ -26,7 +22,7 @@ export interface ChartsProps {
 
 const latencyOf: Record<
   Exclude<LatencyMeasure, 'all'>,
-  { readonly label: string; readonly read: ReadValue }
+  { readonly label: string; readonly read: Read<Bucket> }
 > = {
   p50: { label: 'p50', read: (row) => row.p50Ms },
   p95: { label: 'p95', read: (row) => row.p95Ms },
@@ -37,24 +33,15 @@ const latencyOf: Record<
 /** What one model's latency is drawn as: the spread, and where it stands against its own past. */
 const spread = ['p50', 'p95', 'p99', '5m', '1h'] as const;
 
-const errorsOf: Record<ErrorMeasure, { readonly label: string; readonly read: ReadValue }> = {
+const errorsOf: Record<ErrorMeasure, { readonly label: string; readonly read: Read<Bucket> }> = {
   each: { label: '', read: (row) => (100 * row.errors) / row.requests },
   '5m': { label: 'rolling 5 minutes', read: (row) => row.rolling?.fiveMinuteErrorPct ?? null },
   '1h': { label: 'rolling 1 hour', read: (row) => row.rolling?.hourErrorPct ?? null },
 };
 
-const requestsOf: ReadValue = (row) => row.requests;
-const confidenceOf: ReadValue = (row) => row.avgConfidence;
-const qualityOf: ReadValue = (row) => row.avgQuality;
-const tokensOf: ReadValue = (row) =>
-  row.inputTokens === null && row.outputTokens === null
-    ? null
-    : (row.inputTokens ?? 0) + (row.outputTokens ?? 0);
-const costOf: ReadValue = (row) => row.costUsd;
-const wholeNumber = (value: number) => count(value);
-
 export function Charts({ view, models, range: { rows, starts, state, reload } }: ChartsProps) {
   const { range, model } = view;
+  const { slots } = models;
   const names = useMemo(() => (model === undefined ? models.shown : [model]), [model, models.shown]);
   const only = names.length === 1 ? names[0] : undefined;
   const pick = useMemo(
@@ -72,54 +59,35 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
   const latencyColumns = useMemo(() => {
     if (latencyMeasure !== 'all' || only === undefined) {
       const measure = latencyOf[latencyMeasure === 'all' ? 'p95' : latencyMeasure];
-      return perModel(names, models, measure.read);
+      return perModel(names, slots, measure.read);
     }
     return spread.map((key, index) => ({
       model: only,
       read: latencyOf[key].read,
       series: { label: latencyOf[key].label, slot: index, model: only },
     }));
-  }, [latencyMeasure, only, names, models]);
-
-  const subject = `${range.id} ${names.join(' ')}`;
-  const common = { state, onRetry: reload, axis, pick, subject };
-  const chart = useMemo(() => {
-    const from = (columns: Columns, absent: null | 0): Pick<ChartPanelProps, 'points' | 'series'> => ({
-      points: pointsOf(rows, starts, columns, absent),
-      series: columns.map(({ series }) => series),
-    });
-    return {
-      requests: from(perModel(names, models, requestsOf), 0),
-      latency: from(latencyColumns, null),
-      errors: from(perModel(names, models, errorsOf[view.errors].read), null),
-      confidence: from(perModel(names, models, confidenceOf), null),
-      quality: from(perModel(names, models, qualityOf), null),
-      tokens: from(perModel(names, models, tokensOf), 0),
-      cost: from(perModel(names, models, costOf), 0),
-    };
-  }, [rows, starts, names, models, latencyColumns, view.errors]);
-  const has = (of: ReadValue) => rows.some((row: Bucket) => of(row) !== null && names.includes(row.model));
+  }, [latencyMeasure, only, names, slots]);
+  const errorColumns = useMemo(
+    () => perModel(names, slots, errorsOf[view.errors].read),
+    [names, slots, view.errors],
+  );
 
   return (
-    <div className="grid gap-3 md:grid-cols-2 md:[&>:last-child:nth-child(odd)]:col-span-2">
-      <ChartPanel
-        {...common}
-        {...chart.requests}
-        title="Requests"
-        caption={`count, ${each}`}
-        kind="stack"
-        format={wholeNumber}
-        axisFormat={compact}
-      />
-      <ChartPanel
-        {...common}
-        {...chart.latency}
-        title="Latency"
-        caption={latencyMeasure === 'all' ? each : `${latencyOf[latencyMeasure].label}, ${each}`}
-        kind="line"
-        format={latency}
-        axisFormat={latency}
-        controls={
+    <MeasureCharts
+      rows={rows}
+      starts={starts}
+      models={names}
+      slots={slots}
+      each={each}
+      state={state}
+      onRetry={reload}
+      axis={axis}
+      pick={pick}
+      subject={`${range.id} ${names.join(' ')}`}
+      latency={{
+        columns: latencyColumns,
+        caption: latencyMeasure === 'all' ? each : `${latencyOf[latencyMeasure].label}, ${each}`,
+        controls: (
           <Segmented
             label="Latency measure"
             value={latencyMeasure}
@@ -133,17 +101,12 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
               { value: '1h', label: '1 h', name: 'rolling mean of 1 hour' },
             ]}
           />
-        }
-      />
-      <ChartPanel
-        {...common}
-        {...chart.errors}
-        title="Error rate"
-        caption={`%, ${view.errors === 'each' ? each : errorsOf[view.errors].label}`}
-        kind="line"
-        format={percent}
-        axisFormat={percent}
-        controls={
+        ),
+      }}
+      errors={{
+        columns: errorColumns,
+        caption: `%, ${view.errors === 'each' ? each : errorsOf[view.errors].label}`,
+        controls: (
           <Segmented
             label="Error rate window"
             value={view.errors}
@@ -154,68 +117,8 @@ export function Charts({ view, models, range: { rows, starts, state, reload } }:
               { value: '1h', label: '1 h', name: 'rolling 1 hour' },
             ]}
           />
-        }
-      />
-      {(rows.length === 0 || has(confidenceOf)) && (
-        <ChartPanel
-          {...common}
-          {...chart.confidence}
-          title="Confidence"
-          caption={`mean, 0 to 1, ${each}`}
-          kind="line"
-          format={score}
-          axisFormat={shortScore}
-          upToOne
-        />
-      )}
-      {has(qualityOf) && (
-        <ChartPanel
-          {...common}
-          {...chart.quality}
-          title="Quality"
-          caption={`mean, 0 to 1, ${each}`}
-          kind="line"
-          format={score}
-          axisFormat={shortScore}
-          upToOne
-        />
-      )}
-      {has(tokensOf) && (
-        <ChartPanel
-          {...common}
-          {...chart.tokens}
-          title="Tokens"
-          caption={`in and out, ${each}`}
-          kind="stack"
-          format={wholeNumber}
-          axisFormat={compact}
-        />
-      )}
-      {has(costOf) && (
-        <ChartPanel
-          {...common}
-          {...chart.cost}
-          title="Cost"
-          caption={`US dollars, ${each}`}
-          kind="stack"
-          format={dollars}
-          axisFormat={dollars}
-        />
-      )}
-    </div>
+        ),
+      }}
+    />
   );
-}
-
-type Columns = readonly { readonly model: string; readonly read: ReadValue; readonly series: Series }[];
-
-function perModel(names: readonly string[], models: ShownModels, read: ReadValue): Columns {
-  return names.map((model) => ({
-    model,
-    read,
-    series: { label: model, slot: models.slots.get(model) ?? 0, model },
-  }));
-}
-
-function shortScore(value: number): string {
-  return value.toFixed(2);
 }

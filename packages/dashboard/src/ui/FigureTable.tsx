@@ -7,6 +7,9 @@ export interface FigureColumn<R> {
   readonly cell: (row: R) => ReactNode;
   /** Words stand at the left, figures at the right. */
   readonly isText?: boolean;
+  /** Left out where no row has it. */
+  readonly present?: (row: R) => boolean;
+  readonly alarming?: (row: R) => boolean;
 }
 
 export interface FigureTableProps<R> {
@@ -20,7 +23,9 @@ export interface FigureTableProps<R> {
 }
 
 /** Rows of figures; the first column stays in view when the rest scrolls. */
-export function FigureTable<R>({ label, rowTitle, rows, keyOf, head, columns }: FigureTableProps<R>) {
+export function FigureTable<R>(props: FigureTableProps<R>) {
+  const { label, rowTitle, rows, keyOf, head } = props;
+  const columns = props.columns.filter(({ present }) => present === undefined || rows.some(present));
   return (
     // Positioned: what is hidden for the eye inside would widen the page otherwise.
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus
@@ -55,10 +60,10 @@ export function FigureTable<R>({ label, rowTitle, rows, keyOf, head, columns }: 
               >
                 {head(row)}
               </th>
-              {columns.map(({ title, window, cell, isText }) => (
+              {columns.map(({ title, window, cell, isText, alarming }) => (
                 <td
                   key={title + window}
-                  className={`whitespace-nowrap border-line border-t py-1.5 pl-4 group-hover:bg-raised ${isText ? 'text-left' : 'text-right'}`}
+                  className={`whitespace-nowrap border-line border-t py-1.5 pl-4 group-hover:bg-raised ${isText ? 'text-left' : 'text-right'} ${alarming?.(row) ? 'font-semibold text-bad' : ''}`}
                 >
                   {cell(row)}
                 </td>
