@@ -136,7 +136,7 @@ describe('the engine', () => {
       'select message, severity from system_alerts',
     );
     expect(alert).toMatchObject({ severity: 'warning' });
-    expect(alert!.message).toMatch(/^requests_per_minute of fine is [\d.]+ in the last 5 min, above 0.01\.$/);
+    expect(alert!.message).toMatch(/^Requests a minute of fine is [\d.]+ in the last 5 min, above 0.01\.$/);
     await pipeline.query(`update alert_rules set enabled = false where name = 'busy'`);
     await until(`select 1 from system_alerts where status = 'resolved'`);
     expect(await pipeline.query('select 1 from nowcast.alert_states')).toEqual([]);

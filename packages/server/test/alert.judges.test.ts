@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { judgeRule, type Outcome, type Rule } from '../src/alert/judge.ts';
-import { hourMs, minuteMs, Timeline } from '../src/alert/timeline.ts';
+import { fiveMs, hourMs, minuteMs, Timeline } from '../src/alert/timeline.ts';
 import { noTotals, type Totals } from '../src/alert/totals.ts';
 
 const startMs = Date.parse('2026-01-05T12:00:00Z');
@@ -23,9 +23,13 @@ function rule(kind: string, fields: Partial<Rule> = {}): Rule {
   };
 }
 
-/** A model with a day behind it: so many events a minute, this share of them errors. */
-function timelineWithHistory(perMinute: number, errorShare: number): Timeline {
+/** A model with a day behind it: so many events a minute, this share of them errors, by turns more and less. */
+function timelineWithHistory(perMinute: number, errorShare: number, waver = 0): Timeline {
   const timeline = new Timeline();
+  for (let atMs = startMs - 24 * hourMs, sign = 1; atMs < startMs - hourMs; atMs += fiveMs, sign = -sign) {
+    const share = errorShare * (1 + sign * waver);
+    timeline.setFive(atMs, totals({ requests: 5 * perMinute, errors: 5 * perMinute * share }));
+  }
   for (let atMs = startMs - 24 * hourMs; atMs < startMs; atMs += hourMs) {
     timeline.setHour(atMs, totals({ requests: 60 * perMinute, errors: 60 * perMinute * errorShare }));
   }
@@ -59,6 +63,19 @@ describe('sudden failure', () => {
       sinceMs: startMs,
       message: '30 % of the events of v1 failed in the last 5 s (6 of 20), usually 1 %.',
     });
+  });
+
+  test('is not what clusters of errors ordinarily come to, and is all the same when everything fails', () => {
+    const timeline = timelineWithHistory(1200, 0.02, 0.9);
+    timeline.arrivals.add(startMs, 60, 10);
+    expect(judged(failure, timeline, startMs).judgement).toBe('calm');
+    const calmer = timelineWithHistory(1200, 0.02, 0.1);
+    calmer.arrivals.add(startMs, 60, 10);
+    expect(judged({ ...failure, condition: { p_value: 1e-6 } }, calmer, startMs).judgement).toBe('breach');
+    timeline.arrivals.add(startMs + 1000, 20, 20);
+    expect(judged(failure, timeline, startMs + 61_000).judgement).toBe('calm');
+    timeline.arrivals.add(startMs + 61_500, 20, 20);
+    expect(judged(failure, timeline, startMs + 61_500).judgement).toBe('breach');
   });
 
   test('is no four failures at night, though all failed', () => {

@@ -50,8 +50,8 @@ const metrics = {
     direction: 'both',
   },
   tokens: {
-    name: 'tokens a request',
-    unit: '',
+    name: 'mean tokens',
+    unit: 'a request',
     asked: 'tokens',
     value: (t) => (t.tokens > 0 ? ifEnough(t.requests, t.tokens / t.requests) : undefined),
     direction: 'both',
@@ -167,7 +167,9 @@ export class Anomalies {
       falseAlarmsPerWeek: parseBudget(textOf(rule, 'budget', defaultBudget)) ?? parseBudget(defaultBudget)!,
       minimumRelativeChange: numberOf(rule, 'min_relative_change', defaultRelativeChange),
       direction,
-      name: `${name} of ${model}${unit === '' ? '' : ` (${unit})`}`,
+      name: `${name} of ${model}`,
+      unit,
+      isNonNegative: true,
     };
     const detector =
       metric === 'error_rate'

@@ -1,4 +1,4 @@
-import { binomialSurprise } from '../process/detect/binomial.ts';
+import { binomialSurprise, waveringOf } from '../process/detect/binomial.ts';
 import type { Totals } from './totals.ts';
 
 /** What is usual for a model: of its last two weeks, hours of trouble left out. */
@@ -101,22 +101,45 @@ function weightedMedian(values: readonly { value: number; weight: number }[]): n
   return undefined;
 }
 
-/** Fewer events have shares that chance alone makes high. */
-const leastShareEvents = 50;
+/** Of a model that nobody knows yet the wavering that is taken for granted, as if so many five minutes had shown it. */
+const assumedWavering = 0.25;
+const assumedFives = 12;
+/** The worst hours may have been incidents: so many of them, after so many hours, are no habit. */
+const mostOutages = 2;
+const hoursAnOutage = 8;
 
 /**
- * What the error share ordinarily rises to for some minutes, for real errors come in clusters: the highest of each hour,
- * and of these the third, so that an outage in two hours of a day is no habit; of a young series the lowest of them.
+ * How much the error share wavers from five minutes to five minutes beyond chance, for real errors come in clusters: its
+ * squared coefficient of variation. The hours with the highest shares are left out, so that an outage in two hours of a
+ * day is no habit.
  *
  * @param fives five minutes each, of about a day
+ * @param share the usual error share
  */
-export function ordinaryPeakShare(fives: readonly Sample[]): number {
-  const highest = new Map<number, number>();
+export function usualWavering(fives: readonly Sample[], share: number): number {
+  const hours = new Map<number, { excess: number; square: number; worst: number; count: number }>();
+  let squares = 0;
   for (const { atMs, totals } of fives) {
-    if (totals.requests < leastShareEvents) continue;
+    if (totals.requests === 0) continue;
+    const { excess, square } = waveringOf(totals.errors, totals.requests, share);
     const hour = Math.floor(atMs / 3_600_000);
-    highest.set(hour, Math.max(highest.get(hour) ?? 0, totals.errors / totals.requests));
+    const sums = hours.get(hour) ?? { excess: 0, square: 0, worst: 0, count: 0 };
+    hours.set(hour, sums);
+    sums.excess += excess;
+    sums.square += square;
+    sums.worst = Math.max(sums.worst, square > 0 ? excess / square : 0);
+    sums.count++;
+    squares += square;
   }
-  const sorted = [...highest.values()].sort((a, b) => b - a);
-  return sorted[Math.min(2, sorted.length - 1)] ?? 0;
+  const assumed = (assumedFives * squares) / Math.max(1, fives.length);
+  if (!(assumed > 0)) return assumedWavering;
+  const outages = Math.min(mostOutages, Math.floor(hours.size / hoursAnOutage));
+  const ordinary = [...hours.values()].sort((a, b) => b.worst - a.worst).slice(outages);
+  let excess = assumed * assumedWavering;
+  let square = assumed;
+  for (const sums of ordinary) {
+    excess += sums.excess;
+    square += sums.square;
+  }
+  return Math.max(0, excess / square);
 }

@@ -1,5 +1,5 @@
 import { Arrivals } from './arrivals.ts';
-import { type Baseline, baselineOf, ordinaryPeakShare } from './baseline.ts';
+import { type Baseline, baselineOf, usualWavering } from './baseline.ts';
 import { addTotals, noTotals, type Totals, TotalsRing } from './totals.ts';
 
 export const minuteMs = 60_000;
@@ -35,7 +35,7 @@ export class Timeline {
     { firstMs: number; openMs: number; revision: number; closed: Totals }
   >();
   #baseline: { readonly madeMs: number; readonly untilMs: number; readonly value: Baseline } | undefined;
-  #peak: { readonly five: number; readonly share: number } | undefined;
+  #wavering: { readonly five: number; readonly value: number } | undefined;
   /** The first minute with an event that is held. */
   firstMs: number | undefined;
   #assumedLastMs: number | undefined;
@@ -175,14 +175,14 @@ export class Timeline {
     return value;
   }
 
-  /** What the error share ordinarily rises to for some minutes; the newest minutes may be the trouble itself. */
-  peakErrorShare(nowMs: number): number {
+  /** How much the error share wavers from five minutes to five minutes; the newest ones may be the trouble itself. */
+  errorWavering(nowMs: number): number {
     const five = this.#fives.startOf(nowMs);
-    if (this.#peak?.five !== five) {
-      const share = ordinaryPeakShare(this.#fives.between(nowMs - dayMs, nowMs - youngExclusionMs));
-      this.#peak = { five, share };
+    if (this.#wavering?.five !== five) {
+      const fives = this.#fives.between(nowMs - dayMs, nowMs - youngExclusionMs);
+      this.#wavering = { five, value: usualWavering(fives, this.baseline(nowMs).errorShare) };
     }
-    return this.#peak.share;
+    return this.#wavering.value;
   }
 
   #closedWindow(windowMs: number, firstMs: number, openMs: number): Totals {

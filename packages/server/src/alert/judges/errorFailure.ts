@@ -1,4 +1,4 @@
-import { binomialSurprise } from '../../process/detect/binomial.ts';
+import { binomialSurprise, clusteredSurprise } from '../../process/detect/binomial.ts';
 import { formatDuration, formatNumber, formatPercent } from '../../process/detect/words.ts';
 import { numberOf, numbersOf } from '../condition.ts';
 import { calm, type Outcome, type Rule, type Subject } from '../judge.ts';
@@ -6,12 +6,10 @@ import { nameOf, usually } from '../naming.ts';
 
 /** A model that always failed at half of its events is not failing suddenly at two thirds. */
 const leastRatio = 3;
-/** Nor is what its clusters of errors ordinarily come to. */
-const leastPeakRatio = 2;
 
 /**
  * Sudden failure, seen within seconds: so many of the events that arrived in one of a few short windows failed as chance
- * would hardly ever bring about at the model's usual share (tail of the binomial distribution).
+ * would hardly ever bring about at the model's usual share, and at how much that share ordinarily wavers.
  */
 export function judgeErrorFailure(rule: Rule, { labels, timeline }: Subject, nowMs: number): Outcome {
   const { arrivals } = timeline;
@@ -23,20 +21,19 @@ export function judgeErrorFailure(rule: Rule, { labels, timeline }: Subject, now
   const leastShare = numberOf(rule, 'min_error_rate', 0.1);
   const baseline = timeline.baseline(nowMs);
   const usual = baseline.errorShare;
-  // Neither what is not known of the usual share nor its ordinary peaks are news.
-  const bound = Math.max(baseline.errorShareBound, timeline.peakErrorShare(nowMs));
-  // Half of the way to total failure always is: a share of 60 % cannot triple, and peaks may be yesterday's outage.
+  const bound = baseline.errorShareBound;
+  const wavering = timeline.errorWavering(nowMs);
+  // Half of the way to total failure always is news: a share of 60 % cannot triple, and clusters may be yesterday's outage.
   const halfway = (1 + usual) / 2;
-  const wantedShare = Math.max(
-    leastShare,
-    Math.min(leastRatio * usual, halfway),
-    Math.min(leastPeakRatio * bound, halfway),
-  );
+  const wantedShare = Math.max(leastShare, Math.min(leastRatio * usual, halfway));
   for (const seconds of windows) {
     const { requests, errors } = arrivals.recent(seconds, nowMs);
     if (errors < Math.max(rule.minEvents, 1) || errors < wantedShare * requests) continue;
-    if (binomialSurprise(errors, requests, Math.min(bound, halfway / leastPeakRatio), true) < neededSurprise)
-      continue;
+    const isNews =
+      clusteredSurprise(errors, requests, bound, wavering, true) >= neededSurprise ||
+      (errors >= halfway * requests &&
+        binomialSurprise(errors, requests, Math.max(usual, halfway / 2), true) >= neededSurprise);
+    if (!isNews) continue;
     const share = errors / requests;
     return {
       judgement: 'breach',

@@ -6,6 +6,8 @@ import { minuteMs } from '../timeline.ts';
 import type { Totals } from '../totals.ts';
 
 interface Metric {
+  /** What a sentence calls it. */
+  readonly title: string;
   readonly unit: string;
   /** Counts by time, so that no events are a value too; others are means of events. */
   readonly isRate?: true;
@@ -15,7 +17,8 @@ interface Metric {
 }
 
 const requests = ({ requests: count }: Totals) => count;
-const latency = (value: (totals: Totals) => number): Metric => ({
+const latency = (title: string, value: (totals: Totals) => number): Metric => ({
+  title,
   unit: ' ms',
   asked: 'latency',
   count: requests,
@@ -24,6 +27,7 @@ const latency = (value: (totals: Totals) => number): Metric => ({
 
 const metrics: Readonly<Record<string, Metric>> = {
   requests_per_minute: {
+    title: 'Requests a minute',
     unit: '',
     isRate: true,
     asked: 'traffic',
@@ -31,30 +35,40 @@ const metrics: Readonly<Record<string, Metric>> = {
     value: (t, minutes) => t.requests / minutes,
   },
   error_rate_pct: {
+    title: 'Error rate',
     unit: ' %',
     asked: 'error_rate',
     count: requests,
     value: (t) => (100 * t.errors) / t.requests,
   },
-  avg_latency_ms: latency((t) => t.latencySumMs),
-  p50_latency_ms: latency((t) => t.p50SumMs),
-  p95_latency_ms: latency((t) => t.p95SumMs),
-  p99_latency_ms: latency((t) => t.p99SumMs),
+  avg_latency_ms: latency('Mean latency', (t) => t.latencySumMs),
+  p50_latency_ms: latency('Median latency', (t) => t.p50SumMs),
+  p95_latency_ms: latency('p95 latency', (t) => t.p95SumMs),
+  p99_latency_ms: latency('p99 latency', (t) => t.p99SumMs),
   avg_confidence: {
+    title: 'Mean confidence',
     unit: '',
     asked: 'confidence',
     count: (t) => t.confidenceCount,
     value: (t) => t.confidenceSum / t.confidenceCount,
   },
   avg_quality: {
+    title: 'Mean quality',
     unit: '',
     asked: 'quality',
     count: (t) => t.qualityCount,
     value: (t) => t.qualitySum / t.qualityCount,
   },
-  tokens_per_request: { unit: '', asked: 'tokens', count: requests, value: (t) => t.tokens / t.requests },
+  tokens_per_request: {
+    title: 'Tokens a request',
+    unit: '',
+    asked: 'tokens',
+    count: requests,
+    value: (t) => t.tokens / t.requests,
+  },
   cost_usd_per_hour: {
-    unit: ' USD',
+    title: 'Cost',
+    unit: ' USD an hour',
     isRate: true,
     asked: 'cost',
     count: requests,
@@ -93,7 +107,7 @@ export function judgeThreshold(rule: Rule, { labels, timeline, around }: Subject
   return {
     judgement: 'breach',
     alertType: 'threshold',
-    message: `${name} of ${nameOf(labels)} is ${formatNumber(value)}${metric.unit} in the last ${formatDuration(windowMs)}, ${words[comparator]} ${formatNumber(bound)}${metric.unit}.`,
+    message: `${metric.title} of ${nameOf(labels)} is ${formatNumber(value)}${metric.unit} in the last ${formatDuration(windowMs)}, ${words[comparator]} ${formatNumber(bound)}${metric.unit}.`,
     figures: { metric: name, value, bound, requests: totals.requests, window_seconds: windowMs / 1000 },
     sinceMs: nowMs - windowMs,
     asked: {
