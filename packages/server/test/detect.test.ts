@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { clusteredSurprise } from '../src/process/detect/binomial.ts';
 import { parseBudget, RateDetector, SeriesDetector, type Verdict } from '../src/process/detect/index.ts';
+import { formatNumber, formatPercent } from '../src/process/detect/words.ts';
 import { buildServer, spawnNowcast } from './support/processes.ts';
 
 const startMs = Date.UTC(2026, 0, 5);
@@ -149,6 +151,42 @@ describe('SeriesDetector', () => {
     expect(verdicts[alarms[0]!]!.reason).toMatch(sentence);
   });
 
+  test.each([
+    ['a spike', 2],
+    ['an hour at another level', 12],
+    ['half a day at another level', 144],
+  ])('is not surprised by the return from %s', (_name, length) => {
+    const from = 8 * 288;
+    const scores = judge(
+      days(10).map((value, index) => (index >= from && index < from + length ? value + 60 : value)),
+    ).map(({ score }) => score);
+    const most = (since: number, until: number) => Math.max(...scores.slice(since, until));
+    expect(most(from, from + 3)).toBeGreaterThan(0.8);
+    expect(most(from + length, from + length + 60)).toBeLessThan(0.4);
+  });
+
+  test('knows on Monday what a weekend is: half of the traffic on two days of seven is no news later', () => {
+    const values = Array.from({ length: 35 * 288 }, (_, index) => {
+      const isWeekend = Math.floor(index / 288) % 7 >= 5;
+      return usual(index) * (isWeekend ? 0.5 : 1);
+    });
+    const lastWeek = judge(values).slice(28 * 288);
+    expect(lastWeek.filter(({ anomaly }) => anomaly)).toEqual([]);
+  });
+
+  test('speaks of counts that cannot be negative, with their unit', () => {
+    const detector = SeriesDetector.restore(undefined, {
+      name: 'traffic of m',
+      unit: 'events a minute',
+      isNonNegative: true,
+    });
+    const reasons = [...days(6).map((value) => Math.max(0, value - 120)), 5000].map(
+      (value, index) => detector.push(startMs + index * 5 * minuteMs, value).reason,
+    );
+    expect(reasons.join(' ')).not.toMatch(/-\d|e[-+]/);
+    expect(reasons.at(-1)).toMatch(/^Traffic of m is 5,000 events a minute, far above/);
+  });
+
   test('watches only the side that is bad', () => {
     const fell = [...days(10), 0, 0, 0];
     const detector = SeriesDetector.restore(undefined, { direction: 'up' });
@@ -174,6 +212,61 @@ describe('RateDetector', () => {
   test('does not mind two failures of two at night', () => {
     expect(afterDay().push(startMs + 1440 * minuteMs, 2, 2).anomaly).toBe(false);
   });
+});
+
+describe('the surprise of errors in clusters', () => {
+  const counts = fc.record({
+    total: fc.integer({ min: 1, max: 5000 }),
+    bad: fc.integer({ min: 0, max: 400 }),
+    share: fc.double({ min: 1e-4, max: 0.5, noNaN: true }),
+    isUp: fc.boolean(),
+  });
+
+  test('is never greater than that of independent ones, and less the more their share wavers', () => {
+    fc.assert(
+      fc.property(counts, ({ total, bad, share, isUp }) => {
+        const few = Math.min(bad, total);
+        const [none, little, much] = [0, 0.05, 1].map((wavering) =>
+          clusteredSurprise(few, total, share, wavering, isUp),
+        );
+        expect(little).toBeLessThanOrEqual(none! + 1e-9);
+        // Only where it is more than expected: the middle of a wide distribution lies lower.
+        if (isUp && few > 3 * total * share) expect(much).toBeLessThanOrEqual(little! + 1e-9);
+      }),
+    );
+  });
+
+  test('is the tail of the negative binomial distribution', () => {
+    const [expected, shape] = [5, 2];
+    let below = 0;
+    let chance = (shape / (expected + shape)) ** shape;
+    for (let count = 0; count < 12; count++) {
+      below += chance;
+      chance *= ((count + shape) / (count + 1)) * (expected / (expected + shape));
+    }
+    expect(clusteredSurprise(12, 1000, 0.005, 1 / shape, true)).toBeCloseTo(-Math.log10(1 - below), 6);
+  });
+});
+
+test.each([
+  [2.48e-34, 12, '0'],
+  [0.00025, 0, '0.00025'],
+  [0.0000025, 0, '0.0000025'],
+  [179.4, 0, '179'],
+  [12_345.6, 0, '12,346'],
+  [2_480_000_000, 0, '2.48 billion'],
+  [-8.61, 0, '-8.61'],
+])('%d beside %d reads %s', (value, scale, words) => {
+  expect(formatNumber(value, scale)).toBe(words);
+});
+
+test('a share reads as a percentage, however small', () => {
+  expect([0.5, 0.0123, 0.00002, 1e-9].map(formatPercent)).toEqual([
+    '50 %',
+    '1.2 %',
+    '0.002 %',
+    'less than 0.0001 %',
+  ]);
 });
 
 describe('a budget in words', () => {

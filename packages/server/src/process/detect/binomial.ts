@@ -6,6 +6,37 @@ export function binomialSurprise(bad: number, total: number, share: number, isUp
   return Math.min(300, Math.max(0, -logBeta(chance, count, total - count + 1) / Math.LN10));
 }
 
+/**
+ * The same where the share itself wavers from window to window, as errors that come in clusters do: `wavering` is the
+ * squared coefficient of variation of the share. Its distribution is taken for a gamma, which makes that of the counts
+ * a negative binomial; 0 is the binomial distribution.
+ */
+export function clusteredSurprise(
+  bad: number,
+  total: number,
+  share: number,
+  wavering: number,
+  isUp: boolean,
+): number {
+  const byChance = binomialSurprise(bad, total, share, isUp);
+  const expected = total * share;
+  if (byChance === 0 || wavering < leastWavering || !(expected > 0)) return byChance;
+  const shape = 1 / wavering;
+  const log = isUp
+    ? logBeta(expected / (expected + shape), bad, shape)
+    : logBeta(shape / (expected + shape), shape, bad + 1);
+  return Math.min(byChance, Math.max(0, -log / Math.LN10));
+}
+
+/** How much the shares of equal windows waver beyond chance, by moments. Sums of these two; their ratio is the wavering. */
+export function waveringOf(bad: number, total: number, share: number): { excess: number; square: number } {
+  const expected = total * share;
+  return { excess: (bad - expected) ** 2 - expected * (1 - share), square: expected * expected };
+}
+
+/** Below, nothing wavers, and the series would only converge slowly. */
+const leastWavering = 1e-4;
+
 /** Logarithm of the regularised incomplete beta function, by Lentz's continued fraction (DLMF 8.17.22). */
 function logBeta(x: number, a: number, b: number): number {
   const front = logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x);

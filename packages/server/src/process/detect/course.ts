@@ -34,6 +34,11 @@ const emptyNumbers = {
   seasonMiss: 0,
   repeats: 0,
   run: 0,
+  /** The averages as they were when the last incident began, and at which value that was; 0 for none. */
+  incidentAt: 0,
+  fastBefore: 0,
+  middleBefore: 0,
+  slowBefore: 0,
 };
 export type CourseNumbers = typeof emptyNumbers;
 const courseNumberNames = Object.keys(emptyNumbers) as (keyof CourseNumbers)[];
@@ -50,6 +55,8 @@ const gains = {
 };
 const missGain = 0.01;
 const seasonErrorGain = 0.1;
+/** So long the course before an incident stays a second idea of what is usual: coming back to it is no news. */
+const returnPoints = 600;
 /** A pause this many intervals long breaks what is said of neighbouring values. */
 const pauseIntervals = 3;
 
@@ -75,15 +82,22 @@ export function viewsOf(course: Course, timestampMs: number, value: number): (nu
   const usual = usualAfter(course, timestampMs);
   const known = isKnownAt(course.season, timestampMs);
   const seasonError = value - usual;
+  const remembers = hasIncident(numbers);
+  const nearer = (distance: number, before: number) =>
+    remembers && Math.abs(before) < Math.abs(distance) ? before : distance;
+  const smoothed = towards(numbers.smoothed, value, gains.smoothed);
+  const level = towards(numbers.level, value, gains.level);
+  const isReturn =
+    remembers && Math.abs(value - numbers.fastBefore) < Math.abs(numbers.lastValue - numbers.fastBefore);
   const views = [
-    value - numbers.fast,
-    value - numbers.middle,
-    value - numbers.slow,
+    nearer(value - numbers.fast, value - numbers.fastBefore),
+    nearer(value - numbers.middle, value - numbers.middleBefore),
+    nearer(value - numbers.slow, value - numbers.slowBefore),
     known ? seasonError : undefined,
-    towards(numbers.smoothed, value, gains.smoothed) - numbers.middle,
+    nearer(smoothed - numbers.middle, smoothed - numbers.middleBefore),
     known ? towards(numbers.seasonError, seasonError, seasonErrorGain) : undefined,
-    towards(numbers.level, value, gains.level) - numbers.slow,
-    isPause(numbers, timestampMs)
+    nearer(level - numbers.slow, level - numbers.slowBefore),
+    isReturn || isPause(numbers, timestampMs)
       ? undefined
       : towards(numbers.jitter, Math.abs(value - numbers.lastValue), gains.jitter) - numbers.usualJitter,
   ];
@@ -91,6 +105,18 @@ export function viewsOf(course: Course, timestampMs: number, value: number): (nu
   const least = 1e-9 * Math.abs(numbers.slow);
   return views.map((view) => (view !== undefined && Math.abs(view) < least ? 0 : view));
 }
+
+/** An incident begins: what was usual until now is remembered, unless another one began not long ago. */
+export function rememberCourse(numbers: CourseNumbers): void {
+  if (hasIncident(numbers)) return;
+  numbers.incidentAt = numbers.count;
+  numbers.fastBefore = numbers.fast;
+  numbers.middleBefore = numbers.middle;
+  numbers.slowBefore = numbers.slow;
+}
+
+const hasIncident = ({ incidentAt, count }: CourseNumbers) =>
+  incidentAt > 0 && count - incidentAt < returnPoints;
 
 /** The better of the usual course and the recent average, by their errors so far. */
 export function expectedAt(course: Course, timestampMs: number): number {
@@ -107,7 +133,18 @@ export function runOf(numbers: CourseNumbers, timestampMs: number, value: number
     : 0;
 }
 
-export function learnCourse(course: Course, timestampMs: number, value: number): void {
+/**
+ * @param seasonWeight from 0 to 1: how much of the value belongs to the usual course
+ * @param ordinary the value or, where that is monstrous, what averages may learn of it: else the return from a spike
+ *   would be the next one
+ */
+export function learnCourse(
+  course: Course,
+  timestampMs: number,
+  value: number,
+  seasonWeight: number,
+  ordinary: number,
+): void {
   const { numbers, season } = course;
   if (numbers.count === 0) numbers.anchor = value;
   const seasonError = value - usualAfter(course, timestampMs);
@@ -126,10 +163,10 @@ export function learnCourse(course: Course, timestampMs: number, value: number):
     numbers.seasonMiss = towards(numbers.seasonMiss, Math.abs(seasonError), gain(missGain));
     numbers.seasonError = towards(numbers.seasonError, seasonError, seasonErrorGain);
     const intervalMs = numbers.intervalMs || 60_000;
-    learnSeason(season, timestampMs, numbers.lastMs, value - numbers.anchor, intervalMs);
+    learnSeason(season, timestampMs, numbers.lastMs, ordinary - numbers.anchor, intervalMs, seasonWeight);
   }
   for (const name of ['fast', 'middle', 'slow', 'smoothed', 'level'] as const) {
-    numbers[name] = towards(numbers[name], value, gain(gains[name]));
+    numbers[name] = towards(numbers[name], ordinary, gain(gains[name]));
   }
   numbers.run = run;
   if (run > 0) numbers.repeats++;

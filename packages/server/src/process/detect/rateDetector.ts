@@ -1,4 +1,4 @@
-import { binomialSurprise } from './binomial.ts';
+import { clusteredSurprise, waveringOf } from './binomial.ts';
 import { largestShareOfBudget, tailOfBudget } from './budget.ts';
 import { type Episode, follow, newEpisode, scoreOf } from './episode.ts';
 import { readSaved, type SavedState } from './savedState.ts';
@@ -6,7 +6,7 @@ import { learn, readTails, surprise, type Tail, writeTails } from './tail.ts';
 import type { DetectorOptions, Verdict } from './verdict.ts';
 import { formatNumber, formatPercent } from './words.ts';
 
-const version = 1;
+const version = 2;
 const defaultRelativeChange = 0.1;
 /** Points and events before the first alarm. */
 const warmUpPoints = 30;
@@ -20,13 +20,24 @@ const baselineGain = 0.001;
 const unusualShare = 0.1;
 /** The newest point alone, about three points, about twelve points. */
 const windowGains = [1, 0.3, 0.08] as const;
-const numberCount = 5 + windowGains.length * 3;
+/**
+ * How much the share of a series that nobody knows yet may waver (squared coefficient of variation), and how many points
+ * change that belief by half.
+ */
+const assumedWavering = 0.25;
+const assumedPoints = 100;
+const waveringPoints = 3000;
+const windowNumbers = ['bad', 'total', 'weighted', 'excess', 'square'] as const;
+const numberCount = 5 + windowGains.length * windowNumbers.length;
 
 interface Window {
   /** Forgotten sums of bad ones and of all, and of all by the square of their weight: the variance of the sum. */
   bad: number;
   total: number;
   weighted: number;
+  /** How much its shares waver beyond chance: forgotten means of what `waveringOf` says. */
+  excess: number;
+  square: number;
 }
 
 /** What one window saw, and how surprising it is. */
@@ -65,8 +76,8 @@ export class RateDetector {
       number,
     ];
     this.#windows = windowGains.map((_, index) => {
-      const [bad, total, weighted] = numbers.slice(5 + index * 3) as [number, number, number];
-      return { bad, total, weighted };
+      const own = numbers.slice(5 + index * windowNumbers.length);
+      return Object.fromEntries(windowNumbers.map((name, at) => [name, own[at]!])) as unknown as Window;
     });
   }
 
@@ -96,7 +107,7 @@ export class RateDetector {
         this.#intervalMs,
         this.#baseBad,
         this.#baseTotal,
-        ...this.#windows.flatMap(({ bad, total, weighted }) => [bad, total, weighted]),
+        ...this.#windows.flatMap((window) => windowNumbers.map((name) => window[name])),
       ],
       tails: writeTails(this.#tails),
       episode: [peak, alarmPeak],
@@ -122,17 +133,20 @@ export class RateDetector {
       const [windowBad, windowTotal] = [window.bad * part, window.total * part];
       const isUp = windowBad > baseline * windowTotal;
       const share = this.#baselineBound(baseline, isUp);
-      const byChance = isWarm ? binomialSurprise(windowBad, windowTotal, share, isUp) : 0;
+      const wavering = this.#wavering(window);
+      const byChance = isWarm ? clusteredSurprise(windowBad, windowTotal, share, wavering, isUp) : 0;
       const tail = this.#tails[index]!;
       const counts = direction === 'both' || isUp === (direction === 'up');
-      const size = counts ? Math.min(byChance, surprise(tail, byChance)) : 0;
-      if (isWarm && counts) learn(tail, byChance);
+      const inHistory = surprise(tail, byChance);
+      const size = counts ? Math.min(byChance, inHistory) : 0;
+      if (isWarm && counts) learn(tail, byChance, inHistory);
       const found = { size, isUp, bad: windowBad, total: windowTotal };
       if (size > strongest.size) strongest = found;
       // The newest point is told when it is news by itself: its counts are what a person can look up.
       if (size >= toldSurprise) told ??= found;
     });
     const verdict = this.#judge(strongest, told ?? strongest, baseline, isWarm);
+    if (isWarm) this.#learnWavering(baseline, verdict.unusual);
     this.#learnBaseline(timestampMs, bad, total, verdict.unusual);
     return verdict;
   }
@@ -171,6 +185,26 @@ export class RateDetector {
     return Math.min(1, Math.max(0, baseline + (isUp ? error : -error)));
   }
 
+  #wavering({ excess, square }: Window): number {
+    const points = Math.min(this.#warmPoints, waveringPoints);
+    const own = square > 0 ? Math.max(0, excess / square) : assumedWavering;
+    return (own * points + assumedWavering * assumedPoints) / (points + assumedPoints);
+  }
+
+  #learnWavering(baseline: number, unusual: boolean): void {
+    const gain = (unusual ? unusualShare : 1) / Math.min(this.#warmPoints + 1, waveringPoints);
+    for (const window of this.#windows) {
+      const part = window.total / window.weighted;
+      const { excess, square } = waveringOf(window.bad * part, window.total * part, baseline);
+      window.excess += gain * (excess - window.excess);
+      window.square += gain * (square - window.square);
+    }
+  }
+
+  get #warmPoints(): number {
+    return Math.max(0, this.#points - warmUpPoints);
+  }
+
   #learnBaseline(timestampMs: number, bad: number, total: number, unusual: boolean): void {
     const passedMs = timestampMs - this.#lastMs;
     if (this.#points > 0 && passedMs > 0) {
@@ -203,5 +237,13 @@ function slide(window: Window, gain: number, bad: number, total: number): void {
 /** The tail that pure chance would have taught: where the counts are plainly binomial, nothing has to be learnt. */
 function binomialTail(): Tail {
   const mean = 1 / Math.LN10;
-  return { count: 100, scale: mean, level: -Math.log10(0.02), mean, square: 2 * mean * mean, excesses: 10 };
+  return {
+    count: 100,
+    scale: mean,
+    level: -Math.log10(0.02),
+    mean,
+    square: 2 * mean * mean,
+    excesses: 10,
+    run: 0,
+  };
 }

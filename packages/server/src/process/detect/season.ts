@@ -43,6 +43,7 @@ export function learnSeason(
   previousMs: number,
   value: number,
   intervalMs: number,
+  weight: number,
 ): void {
   const { day, week, hour } = slotsOf(timestampMs);
   const passes = season.passes[day]!;
@@ -54,10 +55,19 @@ export function learnSeason(
   if (slotsOf(previousMs).day !== day && passes < 255) season.passes[day] = passes + 1;
   const error = value - season.day[day]! - season.week[week]! - season.hour[hour]!;
   const renew = (renewal: number, slotMinutes: number) =>
-    (renewal * error) / Math.max(1, (slotMinutes * minuteMs) / intervalMs);
+    (weight * renewal * error) / Math.max(1, (slotMinutes * minuteMs) / intervalMs);
   season.day[day]! += renew(Math.max(dayRenewal, 1 / (passes + 1)), 15);
-  season.week[week]! += renew(weekRenewal, 60);
-  season.hour[hour]! += renew(hourRenewal, 5);
+  // What days have in common is the day's, what hours have in common too: else the parts drift against each other, and a
+  // weekend's level stays in the minutes of the hour.
+  addCentred(season.week, week, 24, renew(weekRenewal, 60));
+  addCentred(season.hour, hour, 1, renew(hourRenewal, 5));
+}
+
+/** Adds to one slot, and takes as much from it and all others at the same place of their day together. */
+function addCentred(slots: Float32Array, slot: number, period: number, by: number): void {
+  slots[slot]! += by;
+  const share = (by * period) / slots.length;
+  for (let at = slot % period; at < slots.length; at += period) slots[at]! -= share;
 }
 
 export function writeSeason(season: Season): string {

@@ -6,6 +6,7 @@ import {
   learnCourse,
   newCourse,
   readCourse,
+  rememberCourse,
   runOf,
   viewNames,
   viewsOf,
@@ -14,12 +15,22 @@ import {
 import { type Episode, follow, newEpisode, scoreOf } from './episode.ts';
 import { readSaved, type SavedState } from './savedState.ts';
 import { explain, type Finding } from './seriesReason.ts';
-import { learn, mostSurprise, newTail, readTails, surprise, type Tail, writeTails } from './tail.ts';
+import {
+  isLasting,
+  largestOrdinary,
+  learn,
+  mostSurprise,
+  newTail,
+  readTails,
+  surprise,
+  type Tail,
+  writeTails,
+} from './tail.ts';
 import type { DetectorOptions, Verdict } from './verdict.ts';
 import { formatDuration } from './words.ts';
 
-const version = 1;
-const defaultRelativeChange = 0.02;
+const version = 2;
+const defaultRelativeChange = 0;
 const dayMs = 86_400_000;
 /** Nothing is scored before, nothing alarms before the warm-up: a part of a day, or so many points. */
 const firstScored = 30;
@@ -35,14 +46,26 @@ const strongestView = 7;
 const surprisePerTenfoldBudget = 0.5;
 /** Below, the sentence says that all is as usual. */
 const toldSurprise = 2.5;
+/** What is so surprising may be the beginning of an incident. */
+const incidentSurprise = 4;
 /** Larger numbers would overflow when squared. */
 const largestValue = 1e30;
+
+/** Views that see the same with more or less of the season in it. */
+const viewKinds = [
+  ['fast', 'middle', 'slow', 'season'],
+  ['smoothed', 'seasonDrift'],
+].map((names) => names.map((name) => viewNames.indexOf(name as (typeof viewNames)[number])));
+
+const middleTail = 2 * viewNames.indexOf('middle');
+const seasonTail = 2 * viewNames.indexOf('season');
 
 interface Measured extends Finding {
   /** Of the most surprised view; `surprise` is that of all together. */
   readonly most: number;
   /** How rare the surprise of all together is in its own history. */
   readonly ownSurprise: number;
+  readonly seasonWeight: number;
 }
 
 /**
@@ -102,13 +125,19 @@ export class SeriesDetector {
     const { numbers } = this.#course;
     const pause = isPause(numbers, timestampMs);
     const pausedMs = timestampMs - numbers.lastMs;
-    const expected = numbers.count === 0 ? undefined : expectedAt(this.#course, timestampMs);
+    const expected = numbers.count === 0 ? undefined : this.#expected(timestampMs);
     const finding = this.#measure(timestampMs, clipped);
     const verdict = this.#judge(finding, clipped, expected);
-    learnCourse(this.#course, timestampMs, clipped);
+    if (finding.surprise >= incidentSurprise) rememberCourse(numbers);
+    learnCourse(this.#course, timestampMs, clipped, finding.seasonWeight, this.#ordinary(clipped));
     return pause && verdict.unusual
       ? { ...verdict, reason: `After ${formatDuration(pausedMs)} without data: ${verdict.reason}` }
       : verdict;
+  }
+
+  #expected(timestampMs: number): number {
+    const expected = expectedAt(this.#course, timestampMs);
+    return this.#options.isNonNegative === true ? Math.max(0, expected) : expected;
   }
 
   /** Takes the surprise of each view, and teaches the tails. */
@@ -118,31 +147,35 @@ export class SeriesDetector {
     const started = course.numbers.count > 0;
     const scored = course.numbers.count >= firstScored;
     let squares = 0;
+    let weights = 1;
     const strongest = { view: 'middle' as Finding['view'], isUp: true, surprise: 0, run: 0 };
-    const add = (view: Finding['view'], isUp: boolean, size: number, run = 0) => {
-      squares += size * size;
+    const add = (view: Finding['view'], isUp: boolean, size: number, weight: number, run = 0) => {
+      squares += weight * size * size;
       if (size > strongest.surprise) Object.assign(strongest, { view, isUp, surprise: size, run });
     };
     const views = started ? viewsOf(course, timestampMs, value) : [];
+    const clarity = this.#clarity(views);
     views.forEach((distance, index) => {
       if (distance === undefined) return;
+      weights += clarity[index]!;
       const isUp = distance > 0;
       const name = viewNames[index]!;
       const counts = direction === 'both' || (name !== 'jitter' && isUp === (direction === 'up'));
       const up = this.#tails[2 * index]!;
       const down = this.#tails[2 * index + 1]!;
-      if (scored && counts && up.count >= firstScored)
-        add(name, isUp, isUp ? surprise(up, distance) : surprise(down, -distance));
-      learn(up, distance);
-      learn(down, -distance);
+      const surprised =
+        up.count < firstScored ? 0 : isUp ? surprise(up, distance) : surprise(down, -distance);
+      if (scored && counts) add(name, isUp, surprised, clarity[index]!);
+      learn(up, distance, isUp ? surprised : 0);
+      learn(down, -distance, isUp ? 0 : surprised);
     });
     const run = runOf(course.numbers, timestampMs, value);
-    if (scored && direction === 'both') add('run', true, this.#surpriseOfRun(run), run);
-    if (run === 0 && course.numbers.run > 0) learn(this.#runTail(), course.numbers.run);
-    const whole = Math.sqrt(squares / (viewNames.length + 1));
+    if (scored && direction === 'both') add('run', true, this.#surpriseOfRun(run), 1, run);
+    if (run === 0 && course.numbers.run > 0) learn(this.#runTail(), course.numbers.run, 0);
+    const whole = Math.sqrt(squares / weights);
     const own = this.#tails.at(-1)!;
     const ownSurprise = scored ? surprise(own, whole) : 0;
-    if (scored) learn(own, whole);
+    if (scored) learn(own, whole, ownSurprise);
     return {
       ...strongest,
       value,
@@ -150,7 +183,28 @@ export class SeriesDetector {
       most: strongest.surprise,
       surprise: whole,
       ownSurprise,
+      seasonWeight: isLasting(this.#tails[seasonTail]!) || isLasting(this.#tails[seasonTail + 1]!) ? 0.2 : 1,
     };
+  }
+
+  /** The value, no further from the average than a monstrous one may be, unless it is there to stay. */
+  #ordinary(value: number): number {
+    const { middle } = this.#course.numbers;
+    const [up, down] = [this.#tails[middleTail]!, this.#tails[middleTail + 1]!];
+    if (isLasting(up) || isLasting(down)) return value;
+    return Math.max(middle - largestOrdinary(down), Math.min(middle + largestOrdinary(up), value));
+  }
+
+  /** How much each view says: one whose distances are ten times those of another of its kind sees a tenth of it. */
+  #clarity(views: readonly (number | undefined)[]): number[] {
+    const scales = views.map((_, index) => this.#tails[2 * index]!.scale);
+    const least = viewKinds.map((kind) =>
+      Math.min(...kind.map((index) => (views[index] === undefined ? Infinity : scales[index]!))),
+    );
+    return views.map((_, index) => {
+      const kind = viewKinds.findIndex((indexes) => indexes.includes(index));
+      return kind < 0 || !(scales[index]! > 0) ? 1 : least[kind]! / scales[index]!;
+    });
   }
 
   #judge(finding: Measured, value: number, expected: number | undefined): Verdict {
@@ -158,6 +212,7 @@ export class SeriesDetector {
       falseAlarmsPerWeek = 1,
       minimumRelativeChange = defaultRelativeChange,
       name = 'value',
+      unit = '',
     } = this.#options;
     const { count, intervalMs } = this.#course.numbers;
     const warmUp = Math.min(mostWarmUp, Math.max(leastWarmUp, dayMs / (intervalMs || 60_000)));
@@ -181,7 +236,7 @@ export class SeriesDetector {
       finding.surprise * Math.min(1, count / warmUp),
       unusual,
     );
-    const reason = finding.surprise < toldSurprise ? 'As usual.' : explain(finding, name, expected);
+    const reason = finding.surprise < toldSurprise ? 'As usual.' : explain(finding, name, unit, expected);
     return { score: scoreOf(strength), anomaly: alarm, unusual, reason, expected };
   }
 

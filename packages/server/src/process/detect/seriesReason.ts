@@ -13,10 +13,12 @@ export interface Finding {
   readonly course: CourseNumbers;
 }
 
-export function explain(finding: Finding, name: string, expected: number | undefined): string {
+export function explain(finding: Finding, name: string, unit: string, expected: number | undefined): string {
   const { course, value, isUp } = finding;
   const subject = name.charAt(0).toUpperCase() + name.slice(1);
-  const now = formatNumber(value);
+  const scale = Math.max(Math.abs(value), Math.abs(course.slow), course.usualJitter);
+  const number = (of: number) => formatNumber(of, scale);
+  const now = `${number(value)}${unit === '' ? '' : ` ${unit}`}`;
   const side = isUp ? 'above' : 'below';
   switch (finding.view) {
     case 'run':
@@ -24,15 +26,17 @@ export function explain(finding: Finding, name: string, expected: number | undef
     case 'jitter':
       return `${subject} jumps ${isUp ? 'far more' : 'far less'} than usual from point to point, now ${now}.`;
     case 'season':
-      return `${subject} is ${now}, far ${side} the usual${expected === undefined ? '' : ` ${formatNumber(expected)}`} at this time.`;
+      return expected === undefined
+        ? `${subject} is ${now}, far ${side} the usual at this time.`
+        : `${subject} is ${now}, far ${side} the usual ${number(expected)} at this time.`;
     case 'seasonDrift':
-      return `${subject} has stayed ${side} its usual course for this time, now ${now}${expected === undefined ? '' : ` instead of ${formatNumber(expected)}`}.`;
+      return `${subject} has stayed ${side} its usual course for this time, now ${now}${expected === undefined ? '' : ` instead of ${number(expected)}`}.`;
     case 'smoothed':
     case 'level':
-      return `The level of ${name} moved ${isUp ? 'up' : 'down'} from ${formatNumber(course.slow)} to ${formatNumber(course.smoothed)}.`;
+      return `${subject} moved ${isUp ? 'up' : 'down'} on the whole, from ${number(course.slow)} to ${number(course.smoothed)}${unit === '' ? '' : ` ${unit}`}.`;
     case 'fast':
     case 'middle':
     case 'slow':
-      return `${subject} is ${now}, far ${side} its recent ${formatNumber(course[finding.view])}.`;
+      return `${subject} is ${now}, far ${side} its recent ${number(course[finding.view])}.`;
   }
 }

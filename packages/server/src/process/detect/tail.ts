@@ -13,6 +13,8 @@ export interface Tail {
   mean: number;
   square: number;
   excesses: number;
+  /** How many values in a row were rare: an incident that lasts must not teach that incidents are usual. */
+  run: number;
 }
 
 /** Surprises are -log10 of a probability; more than this no history can tell. */
@@ -30,12 +32,18 @@ const priorExcesses = 3;
 /** One monstrous value must not teach that monsters are normal. */
 const winsorAt = 10;
 const winsorAfter = 20;
+const ordinaryExcess = 6;
+/** What is this rare counts in full a few times in a row, and little from then on. */
+const rare = 3;
+const taughtRun = 2;
+const lastingWeight = 0.1;
+const runFading = 0.98;
 /** Below, the fitted tail would end just above what was seen; above, it would have no variance to fit. */
 const leastShape = -0.1;
-const mostShape = 0.45;
+const mostShape = 0.25;
 
 export function newTail(): Tail {
-  return { count: 0, scale: 0, level: 0, mean: 0, square: 0, excesses: 0 };
+  return { count: 0, scale: 0, level: 0, mean: 0, square: 0, excesses: 0, run: 0 };
 }
 
 /** -log10 of the share of earlier values that were at least this high: 1.7 at the level, 4 for one in ten thousand. */
@@ -51,12 +59,16 @@ export function surprise(tail: Tail, value: number): number {
   return Math.min(mostSurprise, levelSurprise + nats / Math.LN10);
 }
 
-export function learn(tail: Tail, value: number): void {
+/** @param surprised what `surprise` says of this value */
+export function learn(tail: Tail, value: number, surprised: number): void {
   tail.count++;
+  tail.run = surprised >= rare ? tail.run + 1 : tail.run * runFading;
+  const weight = isLasting(tail) ? lastingWeight : 1;
   const limit = Math.max(tail.level, tail.scale) * 1.5 + winsorAt * pareto(tail).mean;
   // Where all was equal so far, the first different value is the only measure there is.
   const winsor = tail.count > winsorAfter && limit > 0 ? limit : Infinity;
-  tail.scale += Math.max(1 / tail.count, scaleForgetting) * (Math.min(Math.abs(value), winsor) - tail.scale);
+  tail.scale +=
+    weight * Math.max(1 / tail.count, scaleForgetting) * (Math.min(Math.abs(value), winsor) - tail.scale);
   const excess = Math.min(value, winsor) - tail.level;
   if (excess > 0) {
     tail.excesses++;
@@ -64,13 +76,20 @@ export function learn(tail: Tail, value: number): void {
       tail.mean = tail.scale;
       tail.square = 2 * tail.scale * tail.scale;
     }
-    const gain = Math.max(1 / (tail.excesses + priorExcesses), excessForgetting);
+    const gain = weight * Math.max(1 / (tail.excesses + priorExcesses), excessForgetting);
     tail.mean += gain * (excess - tail.mean);
     tail.square += gain * (excess * excess - tail.square);
   }
-  const step = tail.scale * Math.max(lastStep, firstStep / Math.sqrt(tail.count));
+  const step = weight * tail.scale * Math.max(lastStep, firstStep / Math.sqrt(tail.count));
   tail.level = Math.max(0, tail.level + (excess > 0 ? step * (1 - exceedShare) : -step * exceedShare));
 }
+
+/** Something rare has gone on for a while. */
+export const isLasting = (tail: Tail): boolean => tail.run > taughtRun;
+
+/** The largest value that a history like this one brings about now and then. */
+export const largestOrdinary = (tail: Tail): number =>
+  tail.count > winsorAfter && tail.excesses > 0 ? tail.level + ordinaryExcess * tail.mean : Infinity;
 
 /** The method of moments. */
 function pareto(tail: Tail): { mean: number; shape: number } {
@@ -81,7 +100,7 @@ function pareto(tail: Tail): { mean: number; shape: number } {
   return { mean: tail.mean, shape: Math.min(mostShape, Math.max(leastShape, shape)) };
 }
 
-const fields = ['count', 'scale', 'level', 'mean', 'square', 'excesses'] as const;
+const fields = ['count', 'scale', 'level', 'mean', 'square', 'excesses', 'run'] as const;
 
 export const writeTails = (tails: readonly Tail[]): number[] =>
   tails.flatMap((tail) => fields.map((field) => tail[field]));

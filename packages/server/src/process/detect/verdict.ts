@@ -17,8 +17,12 @@ export interface DetectorOptions {
   readonly falseAlarmsPerWeek?: number;
   /** Which side is bad; default both for values, up for rates. */
   readonly direction?: 'up' | 'down' | 'both';
-  /** No alarm for a smaller change, as a share of the expected value. Default 0.1 for rates, 0.02 for values. */
+  /** No alarm for a smaller change, as a share of the expected value. Default 0.1 for rates, 0 for values. */
   readonly minimumRelativeChange?: number;
   /** What the sentence calls the value, such as "p95 latency". Default "value". */
   readonly name?: string;
+  /** What comes after its numbers, such as "ms". */
+  readonly unit?: string;
+  /** The value cannot be negative, so nothing negative is expected either. */
+  readonly isNonNegative?: boolean;
 }
