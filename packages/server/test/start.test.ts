@@ -3,9 +3,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { freePort } from '../src/store/embedded/postmaster.ts';
 import { identify } from '../src/store/embedded/processIdentity.ts';
 import { readAddress } from '../src/store/embedded/urlFile.ts';
+import { reservedPort } from './support/ports.ts';
 import {
   buildServer,
   clusterDirectory,
@@ -19,7 +19,7 @@ beforeAll(buildServer);
 
 /** `nowcast start` on a data directory, ready; with its PostgreSQL's process. */
 async function startNowcast(dataDir: string, env: Record<string, string> = {}) {
-  const url = `http://127.0.0.1:${await freePort()}`;
+  const url = `http://127.0.0.1:${await reservedPort()}`;
   const spawned = spawnNowcast(['start'], { ...env, NOWCAST_DATA_DIR: dataDir, PORT: new URL(url).port });
   await spawned.says(`ready at ${url}`);
   await spawned.says('curl');
@@ -64,7 +64,9 @@ describe('nowcast start', () => {
   });
 
   test.each(['SIGTERM', 'SIGINT'] as const)('%s stops everything cleanly', async (signal) => {
-    const { child, ended, postmaster, dataDir, stdout } = await startNowcast(await clusterDirectory());
+    // Its work in the background, here the partitions of ten years, is long from done.
+    const years = { NOWCAST_HOT_DAYS: '3650' };
+    const { child, ended, postmaster, dataDir, stdout } = await startNowcast(await clusterDirectory(), years);
     child.kill(signal);
     expect(await ended).toEqual({ code: 0, signal: null });
     expect(stdout()).toContain('Stopped.');
@@ -77,10 +79,10 @@ describe('nowcast start', () => {
     child.kill('SIGTERM');
     child.kill('SIGINT');
     expect([130, 143, 0]).toContain((await ended).code);
-    await gone(postmaster, 5_000);
+    await gone(postmaster);
   });
 
-  test('after kill -9 PostgreSQL stops within 5 s, and the next start has every event', async () => {
+  test('after kill -9 PostgreSQL stops by itself, and the next start has every event', async () => {
     const first = await startNowcast(await clusterDirectory());
     const event = { model_version: 'v7', inference_time_ms: 1, input_size_bytes: 1 };
     const answer = await fetch(`${first.url}/telemetry/inference`, {
@@ -90,7 +92,7 @@ describe('nowcast start', () => {
     });
     expect(answer.status).toBe(200);
     first.child.kill('SIGKILL');
-    await gone(first.postmaster, 5_000);
+    await gone(first.postmaster);
 
     const second = await startNowcast(first.dataDir);
     const psqlUrl = readFileSync(path.join(second.dataDir, 'postgres.url'), 'utf8').trim();
@@ -99,7 +101,7 @@ describe('nowcast start', () => {
 
   test('a second start on the same data directory is told where the first one is', async () => {
     const first = await startNowcast(await clusterDirectory());
-    for (const port of [new URL(first.url).port, String(await freePort())]) {
+    for (const port of [new URL(first.url).port, String(await reservedPort())]) {
       const second = spawnNowcast(['start'], { NOWCAST_DATA_DIR: first.dataDir, PORT: port });
       expect((await second.ended).code).toBe(1);
       expect(second.stderr()).toContain(`already runs on this data directory at ${first.url}`);
@@ -163,6 +165,6 @@ describe('nowcast start', () => {
         headers: { 'content-type': 'application/json' },
         body: event,
       }).then((answer) => answer.status);
-    await expect.poll(post, { timeout: 20_000, interval: 50 }).toBe(200);
+    await expect.poll(post, { interval: 50 }).toBe(200);
   });
 });

@@ -9,8 +9,11 @@ import { fileSystemSentence } from '../store/embedded/cluster.ts';
 import { announceUrl, findOwner, takenSentence } from '../store/embedded/owner.ts';
 import { urlFilePath } from '../store/embedded/urlFile.ts';
 
-/** What we promise for a clean stop. PostgreSQL is safe whenever it is cut short: its watchdog stops it. */
-const STOP_WITHIN_MS = 5_000;
+/**
+ * What we promise for a clean stop: `docker stop`, the least patient of those who stop programs, waits for ten seconds.
+ * PostgreSQL is safe whenever it is cut short: its watchdog stops it.
+ */
+const STOP_WITHIN_MS = 9_500;
 
 export function addStartCommand(program: Command): void {
   program
@@ -35,7 +38,7 @@ export function addStartCommand(program: Command): void {
       const late = setTimeout(() => {
         console.error('Nowcast did not stop in time and ends now; everything acknowledged is stored.');
         process.exit(1);
-      }, STOP_WITHIN_MS - 200);
+      }, STOP_WITHIN_MS);
       await server.close();
       clearTimeout(late);
       console.log('Stopped.');

@@ -11,6 +11,7 @@ const partitionIntervalMs = 3_600_000;
 export class Housekeeping {
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #running = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
   readonly #log: Logger;
 
   constructor(pool: pg.Pool, partitions: Partitions, hotDays: number, log: Logger) {
@@ -19,15 +20,15 @@ export class Housekeeping {
       pool.query('select nowcast.raise_postponed_alerts(), nowcast.resolve_latency_alerts()'),
     );
     this.#every(pruneIntervalMs, 'pruning', () => pool.query('select nowcast.prune()'));
-    this.#every(partitionIntervalMs, 'making partitions', () =>
-      partitions.ensureAround(Date.now() * 1000, hotDays),
-    );
-    // The days behind are for late events and for writers of the other door; nobody waits for them.
-    this.#do('making partitions', () => partitions.ensureAround(Date.now() * 1000, hotDays));
+    // The days behind are for late events and for writers of the other door; nobody waits for them, whoever stops us least.
+    const makePartitions = () => partitions.ensureAround(Date.now() * 1000, hotDays, this.#stopping.signal);
+    this.#every(partitionIntervalMs, 'making partitions', makePartitions);
+    this.#do('making partitions', makePartitions);
   }
 
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    this.#stopping.abort();
     await Promise.all(this.#running);
   }
 

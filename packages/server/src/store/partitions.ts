@@ -44,13 +44,14 @@ export class Partitions {
     }
   }
 
-  /** Makes the partitions of the days around now; called at start and then hourly. */
-  async ensureAround(nowMicros: number, daysBack: number): Promise<void> {
+  /** Makes the partitions of the days around now; called at start and then hourly. Ends between two where it is aborted. */
+  async ensureAround(nowMicros: number, daysBack: number, signal?: AbortSignal): Promise<void> {
     const { rows } = await this.#pool.query<{ day: string }>(
       `select to_char(d, 'YYYYMMDD') as day from nowcast.partition_days() d`,
     );
     for (const row of rows) this.#known.add(row.day);
     for (let offset = -daysBack; offset <= daysAhead; offset += 1) {
+      if (signal?.aborted) return;
       await this.ensure(dayOf(nowMicros + offset * dayMicros));
     }
   }
