@@ -71,6 +71,33 @@ test.each(Object.entries(groups))('cost_report by %s equals the rows', async (gr
   }
 });
 
+test('an event is in every group however far its summary has come: appended, gathered, compacted', async () => {
+  const client = await pool.connect();
+  try {
+    // The server's own compactor waits meanwhile.
+    await client.query('begin; select pg_advisory_xact_lock(nowcast.compaction_lock())');
+    await client.query(
+      `insert into inference_logs (timestamp, model_version, inference_time_ms, feature, variant, cost_usd)
+       values ($1, 'on its way', 1, 'on its way', 'on its way', 3)`,
+      [at(2_000)],
+    );
+    for (const step of ['select 1', 'select nowcast.gather()', 'select nowcast.compact()']) {
+      await client.query(step);
+      for (const groupBy of ['model_version', 'feature', 'variant']) {
+        const { rows } = await client.query('select * from cost_report($1, $2, $3)', [
+          at(2_000),
+          at(2_001),
+          groupBy,
+        ]);
+        expect(rows, `${groupBy} after ${step}`).toMatchObject([{ group_key: 'on its way', cost_usd: 3 }]);
+      }
+    }
+  } finally {
+    await client.query('rollback');
+    client.release();
+  }
+});
+
 test('cost_report refuses to group by anything else, naming what it knows', async () => {
   await expect(pool.query(`select * from cost_report(group_by => 'color')`)).rejects.toThrow(
     'group_by must be model_version, feature, variant, user_id, provider or day, got color',

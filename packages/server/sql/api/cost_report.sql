@@ -54,7 +54,7 @@ begin
       union all
       select p.feature, p.variant, p.cost_usd_sum, p.request_count, p.cost_count, p.input_tokens_sum,
         p.output_tokens_sum
-      from nowcast.summary_partials p where p.minute >= first_minute and p.minute < end_minute
+      from nowcast.open_summaries p where p.minute >= first_minute and p.minute < end_minute
     )
     -- Absent keys are '' in summaries.
     select nullif(case group_by when 'feature' then m.feature else m.variant end, ''),
