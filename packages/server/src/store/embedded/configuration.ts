@@ -5,7 +5,7 @@ import os from 'node:os';
  * so a new version of Nowcast reaches old clusters too, and root never has to write a file inside a directory
  * that belongs to another uid. Somebody who wants other figures runs their own server through DATABASE_URL.
  */
-export function serverOptions(port: number): string[] {
+export function serverOptions(port: number, maxConnections = 60): string[] {
   return Object.entries({
     // Reachable from this machine only. No unix socket: its path may not exceed 107 bytes, a clone's may.
     listen_addresses: '127.0.0.1',
@@ -21,7 +21,7 @@ export function serverOptions(port: number): string[] {
     // Summaries and the newest partition stay cached; the rest of a small machine belongs to the page cache.
     shared_buffers: os.totalmem() >= 4 * 2 ** 30 ? '256MB' : '128MB',
     // The writer, a pool of ten, other doors (psql, other services) and room; each costs memory when used.
-    max_connections: '60',
+    max_connections: String(maxConnections),
     // Fewer, longer checkpoints: after each one every page is written to the WAL in full once more. 2 GB of WAL
     // replay in seconds.
     max_wal_size: '2GB',

@@ -40,12 +40,14 @@ export type EmbeddedPostgres = {
  * Starts the PostgreSQL of a data directory; makes its cluster first where there is none.
  *
  * @param purpose the command we run, named to somebody who starts a second one on the same directory
+ * @param maxConnections instead of what one Nowcast needs, for whoever runs many on one PostgreSQL
  * @throws StartupError with one sentence for everything a person can change
  */
 export async function startEmbedded(options: {
   dataDir: string;
   log: EmbeddedLog;
   purpose?: string;
+  maxConnections?: number;
 }): Promise<EmbeddedPostgres> {
   const dataDir = path.resolve(options.dataDir);
   await openDataDirectory(dataDir);
@@ -53,7 +55,10 @@ export async function startEmbedded(options: {
     throw asStartupError(dataDir, error);
   });
   try {
-    const prepared = await prepareCluster(dataDir, options.log);
+    const prepared = {
+      ...(await prepareCluster(dataDir, options.log)),
+      maxConnections: options.maxConnections,
+    };
     const supervisor = new Supervisor(dataDir, options.log, ownership, prepared);
     await supervisor.start();
     return supervisor;
@@ -63,10 +68,11 @@ export async function startEmbedded(options: {
   }
 }
 
-type Prepared = { binaries: Binaries; account: Account | undefined; address: Address };
+type Cluster = { binaries: Binaries; account: Account | undefined; address: Address };
+type Prepared = Cluster & { maxConnections: number | undefined };
 
 /** Everything that has to be true before PostgreSQL can start: programs, cluster, password, nobody in the way. */
-async function prepareCluster(dataDir: string, log: EmbeddedLog): Promise<Prepared> {
+async function prepareCluster(dataDir: string, log: EmbeddedLog): Promise<Cluster> {
   const exists = clusterExists(dataDir);
   const binaries = await prepareBinaries(dataDir);
   const account = serverAccount(clusterPath(dataDir));

@@ -42,22 +42,27 @@ export async function startPostmaster(options: {
   binaries: Binaries;
   account: Account | undefined;
   address: Address;
+  maxConnections: number | undefined;
   /** Abandons a start that is under way: recovery after a crash can take long. */
   signal: AbortSignal;
   warn(message: string): void;
 }): Promise<Postmaster> {
-  const { dataDir, binaries, account, address, signal } = options;
+  const { dataDir, binaries, account, address, maxConnections, signal } = options;
   const logFile = path.join(dataDir, 'postgres.log');
   const log = openLog(logFile);
   const logStart = fstatSync(log).size;
   const place = openPlace(clusterPath(dataDir), account);
   let child: ChildProcess;
   try {
-    child = spawnDetached(binaries.postgres, ['-D', place.argument, ...serverOptions(address.port)], {
-      account,
-      place,
-      output: log,
-    });
+    child = spawnDetached(
+      binaries.postgres,
+      ['-D', place.argument, ...serverOptions(address.port, maxConnections)],
+      {
+        account,
+        place,
+        output: log,
+      },
+    );
   } finally {
     place.close();
     closeSync(log);
@@ -96,11 +101,20 @@ export async function startPostmaster(options: {
   return postmaster;
 }
 
-/** The preferred port where nobody listens on it, otherwise one that the system picks. */
+/** Below those that systems give to outgoing connections (Linux from 32768, others from 49152). */
+const firstOwnPort = 20_000;
+const ownPorts = 10_000;
+
+/**
+ * The preferred port where nobody listens on it, otherwise one that stays ours while PostgreSQL is down: its URL is to
+ * outlast a restart, and a port that the system gives away by itself may be anybody's by then.
+ */
 export async function freePort(preferred?: number): Promise<number> {
-  if (preferred !== undefined) {
-    const port = await listenOnce(preferred).catch(() => undefined);
-    if (port !== undefined) return port;
+  for (let tries = 0; tries < 20; tries++) {
+    const wanted = tries === 0 ? preferred : undefined;
+    const port = wanted ?? firstOwnPort + Math.floor(Math.random() * ownPorts);
+    const found = await listenOnce(port).catch(() => undefined);
+    if (found !== undefined) return found;
   }
   return await listenOnce(0);
 }
