@@ -27,8 +27,8 @@ beforeAll(async () => {
   };
 });
 
-/** Quick enough for a test, long enough for a commit on a busy machine. */
-const intervalMs = 400;
+/** Quick enough for a test, long enough for the whole way on a busy machine. */
+const intervalMs = 1_000;
 
 async function whole(environment: Record<string, string> = {}) {
   const settings = readSettings({
@@ -57,9 +57,7 @@ describe('in a running server the canary', () => {
     ],
   ])('arrives %s', async (_what, environment) => {
     const { health } = await whole(environment);
-    await expect
-      .poll(health, { timeout: 10_000 })
-      .toMatchObject({ code: 200, status: 'healthy', canary: arrives });
+    await expect.poll(health).toMatchObject({ code: 200, status: 'healthy', canary: arrives });
   });
 
   test('is seen by nobody: no event, no summary, no alert, no message to whoever subscribes to everything', async () => {
@@ -77,9 +75,7 @@ describe('in a running server the canary', () => {
     const count = async (text: string) =>
       Number((await pool.query<{ count: string }>(`select count(*) from ${text}`)).rows[0]!.count);
     const before = await count(`nowcast.feed where relation = 'canary'`);
-    await expect
-      .poll(() => count(`nowcast.feed where relation = 'canary'`), { timeout: 10_000 })
-      .toBeGreaterThan(before + 2);
+    await expect.poll(() => count(`nowcast.feed where relation = 'canary'`)).toBeGreaterThan(before + 2);
     expect(heard).toEqual([]);
     for (const table of [
       'public.inference_logs',
@@ -99,7 +95,7 @@ describe('in a running server the canary', () => {
 
   test('finds that the feed stands still although the database answers, and that it goes on', async () => {
     const { health } = await whole();
-    await expect.poll(health, { timeout: 10_000 }).toMatchObject({ canary: arrives });
+    await expect.poll(health).toMatchObject({ canary: arrives });
     const { rows } = await pool.query<{ pid: number }>(
       `select pid from pg_stat_activity where application_name = 'nowcast feed' and datname = current_database()`,
     );
@@ -107,7 +103,7 @@ describe('in a running server the canary', () => {
     process.kill(pid, 'SIGSTOP');
     const goOn = () => process.kill(pid, 'SIGCONT');
     try {
-      await expect.poll(health, { timeout: 10_000 }).toMatchObject({
+      await expect.poll(health).toMatchObject({
         code: 200,
         status: 'degraded',
         message: 'the canary did not arrive: the stage feed does not work',
@@ -116,12 +112,12 @@ describe('in a running server the canary', () => {
     } finally {
       goOn();
     }
-    await expect.poll(health, { timeout: 10_000 }).toMatchObject({ status: 'healthy', canary: arrives });
+    await expect.poll(health).toMatchObject({ status: 'healthy', canary: arrives });
   });
 
   test('goes the way of the writer: where only that stands still, the stage store does not work', async () => {
     const { health } = await whole();
-    await expect.poll(health, { timeout: 10_000 }).toMatchObject({ canary: arrives });
+    await expect.poll(health).toMatchObject({ canary: arrives });
     const { rows } = await pool.query<{ pid: number }>(
       `select pid from pg_stat_activity where application_name = 'nowcast writer' and datname = current_database()`,
     );
@@ -129,19 +125,19 @@ describe('in a running server the canary', () => {
     process.kill(pid, 'SIGSTOP');
     const goOn = () => process.kill(pid, 'SIGCONT');
     try {
-      await expect.poll(health, { timeout: 10_000 }).toMatchObject({
+      await expect.poll(health).toMatchObject({
         code: 200,
         canary: { status: 'failed', broken_stage: 'store' },
       });
     } finally {
       goOn();
     }
-    await expect.poll(health, { timeout: 20_000 }).toMatchObject({ status: 'healthy', canary: arrives });
+    await expect.poll(health).toMatchObject({ status: 'healthy', canary: arrives });
   });
 
   test('rides with the events of others, which are all stored', async () => {
     const { server, health } = await whole();
-    await expect.poll(health, { timeout: 10_000 }).toMatchObject({ canary: arrives });
+    await expect.poll(health).toMatchObject({ canary: arrives });
     const count = async (text: string) =>
       Number((await pool.query<{ count: string }>(`select count(*) from ${text}`)).rows[0]!.count);
     const before = await count(`nowcast.feed where relation = 'canary'`);
@@ -166,10 +162,20 @@ describe('the canary names the stage that is broken:', () => {
     for (const stop of stops.splice(0).reverse()) await stop();
   });
 
+  interface Parts {
+    readonly canary: Canary;
+    readonly lines: string[];
+    /** Runs whose event was posted, and those whose row the feed has met, in order. */
+    readonly posted: string[];
+    readonly followed: string[];
+    /** The time of the run is up: no clock decides that here, so that a slow machine is no broken stage. */
+    timeIsUp(): void;
+  }
+
   /** A hub on a server of its own, and a canary; what stands for the feed reads the table. */
   async function parts(
-    options: Partial<CanaryOptions> & { follows?: boolean; serves?: boolean } = {},
-  ): Promise<{ canary: Canary; lines: string[] }> {
+    options: { post?: CanaryOptions['post']; follows?: boolean; serves?: boolean } = {},
+  ): Promise<Parts> {
     const http: Server = createServer();
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     stops.push(() => http.close());
@@ -187,22 +193,31 @@ describe('the canary names the stage that is broken:', () => {
         done();
       },
     });
+    const posted: string[] = [];
+    const followed: string[] = [];
+    let timeIsUp = () => {};
     const canary: Canary = new Canary({
       hub,
       log: pino(written),
-      // What stands for the door and the writer.
-      post: async (_url, _key, id) => {
-        canary.taken(id);
-        await pool.query(
-          `insert into nowcast.feed (relation, row_count, changes) values ('canary', 1, jsonb_build_object('id', $1::text))`,
-          [id],
-        );
-        await pool.query('notify nowcast_feed');
+      post: async (url, key, id, timeoutMs) => {
+        try {
+          await (options.post ?? store)(url, key, id, timeoutMs);
+        } finally {
+          posted.push(id);
+        }
       },
       onArrival: () => undefined,
-      intervalMs: 150,
-      ...options,
+      intervalMs: 1,
+      after(_milliseconds, call) {
+        timeIsUp = call;
+        return () => undefined;
+      },
     });
+    /** What stands for the door and the writer. */
+    async function store(_url: string, _key: string, id: string) {
+      canary.taken(id);
+      await insertRow(id);
+    }
     if (options.follows !== false) {
       const listener = new pg.Client({ connectionString: database.url });
       await listener.connect();
@@ -213,6 +228,7 @@ describe('the canary names the stage that is broken:', () => {
           `select changes->>'id' as id from nowcast.feed where relation = 'canary' order by position desc limit 1`,
         );
         canary.followed(rows[0]?.id);
+        followed.push(rows[0]?.id);
       };
       listener.on('notification', () => {
         reading = reading.then(read);
@@ -225,50 +241,69 @@ describe('the canary names the stage that is broken:', () => {
     }
     canary.start(`http://127.0.0.1:${(http.address() as AddressInfo).port}`);
     stops.push(() => canary.stop());
-    return { canary, lines };
+    return { canary, lines, posted, followed, timeIsUp: () => timeIsUp() };
   }
 
-  const report = (canary: Canary) => expect.poll(() => canary.report(), { timeout: 5_000 });
+  async function insertRow(id: string): Promise<void> {
+    await pool.query(
+      `insert into nowcast.feed (relation, row_count, changes) values ('canary', 1, jsonb_build_object('id', $1::text))`,
+      [id],
+    );
+    await pool.query('notify nowcast_feed');
+  }
+
+  /** The first run begins at once, the second when the socket has joined. */
+  const secondRunIsPosted = ({ posted }: Parts) => expect.poll(() => posted.length).toBe(2);
 
   test('none', async () => {
     const { canary, lines } = await parts();
-    await report(canary).toMatchObject(arrives);
+    await expect.poll(() => canary.report()).toMatchObject(arrives);
     expect(lines).toEqual([]);
   });
 
   test('the feed, and the log says it once', async () => {
-    const { canary, lines } = await parts({ follows: false });
-    await report(canary).toMatchObject({ status: 'failed', broken_stage: 'feed', age_seconds: null });
-    await canary.stop();
+    const watched = await parts({ follows: false });
+    const { canary, lines, timeIsUp, posted } = watched;
+    await secondRunIsPosted(watched);
+    timeIsUp();
+    expect(canary.report()).toMatchObject({ status: 'failed', broken_stage: 'feed', age_seconds: null });
+    await expect.poll(() => posted.length).toBe(3);
+    timeIsUp();
+    expect(canary.report()).toMatchObject({ status: 'failed', broken_stage: 'feed' });
     expect(lines).toEqual(['the canary did not arrive: the stage feed does not work']);
   });
 
   test('realtime', async () => {
-    const { canary } = await parts({ serves: false });
-    await report(canary).toMatchObject({ status: 'failed', broken_stage: 'realtime' });
+    const { canary, followed, timeIsUp } = await parts({ serves: false });
+    await expect.poll(() => followed.length).toBe(1);
+    timeIsUp();
+    expect(canary.report()).toMatchObject({ status: 'failed', broken_stage: 'realtime' });
   });
 
   test('ingest, where nobody takes the event', async () => {
-    const { canary } = await parts({ post: () => Promise.reject(new Error('refused')) });
-    await report(canary).toMatchObject({ status: 'failed', broken_stage: 'ingest' });
+    const watched = await parts({ post: () => Promise.reject(new Error('refused')) });
+    await secondRunIsPosted(watched);
+    watched.timeIsUp();
+    expect(watched.canary.report()).toMatchObject({ status: 'failed', broken_stage: 'ingest' });
   });
 
   test('store, where it is taken and not committed, and the log says when it works again', async () => {
     let stands = true;
-    const { canary, lines } = await parts({
+    const watched = await parts({
       post: async (_url, _key, id) => {
-        canary.taken(id);
+        watched.canary.taken(id);
         if (stands) throw new Error('503');
-        await pool.query(
-          `insert into nowcast.feed (relation, row_count, changes) values ('canary', 1, jsonb_build_object('id', $1::text))`,
-          [id],
-        );
-        await pool.query('notify nowcast_feed');
+        await insertRow(id);
       },
     });
-    await report(canary).toMatchObject({ status: 'failed', broken_stage: 'store' });
+    const { canary, lines, timeIsUp } = watched;
+    await secondRunIsPosted(watched);
+    timeIsUp();
+    expect(canary.report()).toMatchObject({ status: 'failed', broken_stage: 'store' });
+    await expect.poll(() => watched.posted.length).toBe(3);
     stands = false;
-    await report(canary).toMatchObject(arrives);
+    timeIsUp();
+    await expect.poll(() => canary.report()).toMatchObject(arrives);
     expect(lines).toEqual([
       'the canary did not arrive: the stage store does not work',
       'the canary arrives again',

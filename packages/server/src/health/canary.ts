@@ -23,6 +23,8 @@ export interface CanaryOptions {
   readonly onArrival: (seconds: number) => void;
   /** Time between two runs and, with it, the time that one has. */
   readonly intervalMs: number;
+  /** Calls once after so many milliseconds; what it returns calls that off. The system's clock where it is left out. */
+  readonly after?: (milliseconds: number, call: () => void) => () => void;
 }
 
 export interface CanaryReport {
@@ -45,7 +47,7 @@ export class Canary {
   readonly #keyHash = hashKey(this.#key);
   readonly #topic = `realtime:canary-${randomBytes(24).toString('base64url')}`;
   #socket: CanarySocket | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #callOff: (() => void) | undefined;
   #stopped = false;
   #run: Run | undefined;
   #verdict: Verdict = { status: 'starting', brokenStage: null };
@@ -76,7 +78,7 @@ export class Canary {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#callOff?.();
     this.#socket?.close();
     await this.#posting;
   }
@@ -115,8 +117,9 @@ export class Canary {
 
   #begin(): void {
     if (this.#stopped) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#timeIsUp(), this.#options.intervalMs).unref();
+    const { intervalMs, after = afterByTheClock } = this.#options;
+    this.#callOff?.();
+    this.#callOff = after(intervalMs, () => this.#timeIsUp());
     this.#socket?.keep();
     // Behind a request that waits for the writer, this one waits for the writer too.
     const progress = this.#posting !== undefined && this.#posted?.taken === true ? 'taken' : 'sent';
@@ -175,4 +178,9 @@ export class Canary {
       this.#options.log.info('the canary arrives again');
     }
   }
+}
+
+function afterByTheClock(milliseconds: number, call: () => void): () => void {
+  const timer = setTimeout(call, milliseconds).unref();
+  return () => clearTimeout(timer);
 }
