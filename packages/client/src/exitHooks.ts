@@ -1,13 +1,15 @@
 import process from 'node:process';
 import type { Hooked, Hooks } from './nowcast.ts';
 
-/** The end of a process waits for the collector no longer than this. */
-const exitTimeoutMs = 700;
 /** Marks our listeners, also those of another copy of this package. */
 const ours = Symbol.for('nowcast-client.exit');
 
-/** Flushes when the process has nothing left to do, and before SIGTERM ends it. */
-export function exitHooks(): Hooks {
+/**
+ * Flushes when the process has nothing left to do, and before SIGTERM ends it.
+ *
+ * @param exitTimeoutMs the end of a process waits for the collector no longer than this
+ */
+export function exitHooks(exitTimeoutMs = 700): Hooks {
   let hooked: Hooked | undefined;
   let triedWith = 0;
   // Emitted again after each flush: a dead collector must not keep the process for ever.

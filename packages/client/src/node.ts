@@ -19,7 +19,7 @@ export class Nowcast extends Core {
       storage: new AsyncLocalStorage<EventContext>(),
       compress,
       send: nodeSend(),
-      hooks: exitHooks(),
+      hooks: exitHooks(options.exitTimeoutMs),
     });
   }
 }

@@ -45,6 +45,8 @@ export interface NowcastOptions {
   readonly waitUntil?: (delivery: Promise<unknown>) => void;
   /** Flush when the process ends or the page goes; true when absent. */
   readonly exitHooks?: boolean;
+  /** On Node: how long the end of the process may wait for that; 700 ms when absent. */
+  readonly exitTimeoutMs?: number;
   /** Hears of the first trouble only; `console.warn` when absent. */
   readonly onWarning?: (message: string) => void;
 }

@@ -82,9 +82,9 @@ describe('stats()', () => {
     client.track({ ...failure, error_message: 'secret' });
     client.track({ ...failure, metadata: { page: 'x'.repeat(600_000) } });
     client.track(failure);
-    await client.flush();
+    await expect.poll(() => client.flush()).toBe(true);
     client.track({ ...failure, error_message: 'told' });
-    await client.close();
+    await client.close({ timeoutMs: 30_000 });
     client.track(failure);
     expect(client.stats()).toEqual({
       tracked: 6,

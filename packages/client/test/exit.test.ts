@@ -22,6 +22,9 @@ afterAll(async () => {
   await rm(directory, { recursive: true });
 });
 
+/** Where a collector answers: a busy machine may take longer to reach it than an end should otherwise wait. */
+const patient = { exitTimeoutMs: 60_000 };
+
 interface Ended {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -29,12 +32,16 @@ interface Ended {
 }
 
 /** Runs a program that never calls close(); `kill` ends it once it has said "ready". */
-async function run(url: string, program: string, kill?: NodeJS.Signals): Promise<Ended> {
+async function run(
+  url: string,
+  program: string,
+  { kill, exitTimeoutMs }: { kill?: NodeJS.Signals; exitTimeoutMs?: number } = {},
+): Promise<Ended> {
   const file = path.join(directory, `${Math.random()}.mjs`);
   await writeFile(
     file,
     `import { Nowcast } from ${JSON.stringify(pathToFileURL(client.file).href)};
-     const nowcast = new Nowcast({ url: ${JSON.stringify(url)}, flushIntervalMs: 20, timeoutMs: 600_000, onWarning() {} });
+     const nowcast = new Nowcast({ url: ${JSON.stringify(url)}, flushIntervalMs: 20, timeoutMs: 600_000, exitTimeoutMs: ${exitTimeoutMs}, onWarning() {} });
      const event = { model_version: 'v1', inference_time_ms: 1 };
      ${program}
      console.log('ready');`,
@@ -53,7 +60,8 @@ async function run(url: string, program: string, kill?: NodeJS.Signals): Promise
 describe('a program that ends without close()', () => {
   test('has delivered what it tracked', async () => {
     const collector = await startCollector(() => 'store');
-    expect(await run(collector.url, 'nowcast.track(event);')).toMatchObject({ code: 0, signal: null });
+    const ended = await run(collector.url, 'nowcast.track(event);', patient);
+    expect(ended).toMatchObject({ code: 0, signal: null });
     expect(collector.events).toBe(1);
     await collector.close();
   });
@@ -100,7 +108,10 @@ describe('a program that ends without close()', () => {
 describe('SIGTERM', () => {
   test('delivers what waits and then ends the process as it would have', async () => {
     const collector = await startCollector(() => 'store');
-    const ended = await run(collector.url, 'setInterval(() => {}, 1000); nowcast.track(event);', 'SIGTERM');
+    const ended = await run(collector.url, 'setInterval(() => {}, 1000); nowcast.track(event);', {
+      ...patient,
+      kill: 'SIGTERM',
+    });
     expect(ended).toMatchObject({ code: null, signal: 'SIGTERM' });
     expect(collector.events).toBe(1);
     await collector.close();
@@ -111,7 +122,8 @@ describe('SIGTERM', () => {
     const program = `const timer = setInterval(() => {}, 1000);
       process.on('SIGTERM', () => { clearInterval(timer); console.log('own'); });
       nowcast.track(event);`;
-    expect(await run(collector.url, program, 'SIGTERM')).toMatchObject({ code: 0, output: 'ready\nown\n' });
+    const ended = await run(collector.url, program, { ...patient, kill: 'SIGTERM' });
+    expect(ended).toMatchObject({ code: 0, output: 'ready\nown\n' });
     expect(collector.events).toBe(1);
     await collector.close();
   });

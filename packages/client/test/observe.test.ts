@@ -12,7 +12,7 @@ afterAll(() => collector.close());
 async function eventsOf(use: (client: Nowcast) => Promise<void>, name: string) {
   const client = new Nowcast({ url: collector.url, client: name, defaults: { provider: 'own' } });
   await use(client);
-  await client.close();
+  await client.close({ timeoutMs: 30_000 });
   return [...collector.batches.values()]
     .filter((batch) => batch.client === name)
     .flatMap(({ events }) => events);

@@ -60,7 +60,7 @@ describe('a trace', () => {
         client.track({ ...success, is_error: true });
       });
     }
-    await client.close({ timeoutMs: 5_000 });
+    await client.close({ timeoutMs: 30_000 });
     const sent = eventsOf(collector).map(({ trace_id, is_error }) => `${trace_id} ${is_error === true}`);
     expect(sent.toSorted()).toEqual(
       traces
@@ -86,12 +86,12 @@ describe('sample_rate', () => {
       spool: fileSpool({ directory }),
     });
     for (let event = 0; event < 4; event++) client.track({ ...success, is_error: true });
-    await client.flush({ timeoutMs: behave(0) === 'hang' ? 50 : 5_000 });
+    await client.flush({ timeoutMs: behave(0) === 'hang' ? 50 : 30_000 });
     await client.close({ timeoutMs: 0 });
     // What the disk holds is sent by a process that does not sample.
     const next = new Nowcast({ ...options, spool: fileSpool({ directory }) });
     next.track({ ...success, is_error: true });
-    await next.flush({ timeoutMs: 5_000 });
+    await next.flush({ timeoutMs: 30_000 });
     await next.close();
     await collector.close();
     await rm(directory, { recursive: true });
@@ -131,7 +131,7 @@ describe('a server', () => {
     const client = new Nowcast({ url: server.url, sampleRate: 0.25, exitHooks: false });
     for (const trace_id of traces.slice(0, 400)) client.track({ ...success, trace_id });
     client.track({ ...success, is_error: true });
-    expect(await client.flush()).toBe(true);
+    await expect.poll(() => client.flush()).toBe(true);
     await client.close();
     const kept = traces.slice(0, 400).filter((trace) => keeps(trace, 0.25)).length;
     const { body } = await server.get('/rest/v1/inference_logs?select=is_error,sample_weight');

@@ -26,13 +26,10 @@ function track(client: Nowcast, modelVersion: string, events: number): void {
 /** What is not stored is written each second, so the account is asked until it says what is expected. */
 async function expectAccount(sender: string, expected: object): Promise<void> {
   await expect
-    .poll(
-      async () => {
-        const { body } = await server.post('/rest/v1/rpc/loss_accounting', {});
-        return body.find((account: { sender: string | null }) => account.sender === sender);
-      },
-      { timeout: 8_000 },
-    )
+    .poll(async () => {
+      const { body } = await server.post('/rest/v1/rpc/loss_accounting', {});
+      return body.find((account: { sender: string | null }) => account.sender === sender);
+    })
     .toMatchObject(expected);
 }
 
@@ -49,7 +46,7 @@ test('what is tracked stands in the database once, with its fields and the time 
     input_tokens: 7,
     metadata: { page: 'ä' },
   });
-  expect(await client.flush()).toBe(true);
+  await expect.poll(() => client.flush()).toBe(true);
   expect(client.stats()).toEqual({ tracked: 251, sent: 251, queued: 0, dropped: {} });
   await client.close();
   const times = (await rowsOf('arrives')).map((row: { inference_time_ms: number }) => row.inference_time_ms);
@@ -71,7 +68,7 @@ test('a batch whose answer is lost is sent again and stored once', async () => {
   });
   const client = new Nowcast({ url: between.url, client: 'cut off', onWarning: () => undefined });
   track(client, 'retried', 20);
-  await expect.poll(() => client.flush(), { timeout: 5_000 }).toBe(true);
+  await expect.poll(() => client.flush()).toBe(true);
   await client.close();
   await between.close();
   expect(between.requests).toBe(3);
@@ -90,7 +87,7 @@ test("the server's accounting names the client and what it dropped, and what was
   client.track({ model_version: 'accounted', inference_time_ms: 1, user_id: 'hidden' });
   client.track({ model_version: '', inference_time_ms: 1 });
   client.track({ model_version: 'accounted', inference_time_ms: 1, confidence_score: 7 });
-  await client.flush();
+  await expect.poll(() => client.flush()).toBe(true);
   expect(client.stats()).toEqual({
     tracked: 6,
     sent: 3,
@@ -104,7 +101,7 @@ test("the server's accounting names the client and what it dropped, and what was
 test('feedback() reaches the event of its trace', async () => {
   const client = new Nowcast({ url: server.url });
   track(client, 'judged', 2);
-  await client.flush();
+  await expect.poll(() => client.flush()).toBe(true);
   expect(await client.feedback({ trace_id: 'judged-1', feedback: -1, quality_score: 0.25 })).toBe(true);
   await client.close();
   expect(await rowsOf('judged')).toMatchObject([
@@ -117,11 +114,11 @@ test('a server that has keys takes the events of a client that has one', async (
   const guarded = await startTestServer({ NOWCAST_INGEST_KEY: 'an-ingest-key-of-16-or-more' });
   const stranger = new Nowcast({ url: guarded.url, onWarning: () => undefined });
   track(stranger, 'guarded', 1);
-  await stranger.close();
+  await stranger.close({ timeoutMs: 30_000 });
   expect(stranger.stats()).toMatchObject({ sent: 0, dropped: { refused: 1 } });
   const client = new Nowcast({ url: guarded.url, key: 'an-ingest-key-of-16-or-more' });
   track(client, 'guarded', 1);
-  await client.close();
+  await client.close({ timeoutMs: 30_000 });
   expect(client.stats()).toMatchObject({ sent: 1, dropped: {} });
   await guarded.close();
 });

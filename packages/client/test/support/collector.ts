@@ -1,6 +1,6 @@
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { gunzipSync } from 'node:zlib';
+import { reservedPort } from '../../../server/test/support/ports.ts';
 
 /** What a collector does with a request; `cut` takes it in and breaks the connection before the answer. */
 export type Behaviour = 'store' | 'cut' | 'reset' | 'hang' | 'fail' | 'garble' | 'refuse' | 'too_large';
@@ -31,7 +31,7 @@ const statuses = { store: 200, fail: 500, garble: 200, refuse: 400, too_large: 4
  */
 export async function startCollector(
   behave: (request: number) => Behaviour,
-  { port = 0, forwardTo }: { port?: number; forwardTo?: string } = {},
+  { port, forwardTo }: { port?: number; forwardTo?: string } = {},
 ): Promise<Collector> {
   const batches = new Map<string, ReceivedBatch>();
   let requests = 0;
@@ -59,9 +59,11 @@ export async function startCollector(
     if (behaviour === 'cut' || behaviour === 'reset') response.socket?.resetAndDestroy();
     else response.writeHead(statuses[behaviour]).end(behaviour === 'garble' ? '<html>' : answer);
   });
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  // One that is still there for whoever comes back to it.
+  const listensAt = port ?? (await reservedPort());
+  await new Promise<void>((resolve) => server.listen(listensAt, '127.0.0.1', resolve));
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${listensAt}`,
     get requests() {
       return requests;
     },
@@ -79,7 +81,5 @@ export async function startCollector(
 
 /** An address at which nothing listens. */
 export async function deadUrl(): Promise<string> {
-  const collector = await startCollector(() => 'store');
-  await collector.close();
-  return collector.url;
+  return `http://127.0.0.1:${await reservedPort()}`;
 }

@@ -22,7 +22,7 @@ export async function record(): Promise<Recorded> {
     nowcast,
     async events(expected = 0) {
       await expect.poll(() => nowcast.stats().tracked - seen).toBeGreaterThanOrEqual(expected);
-      await nowcast.flush();
+      await expect.poll(() => nowcast.flush()).toBe(true);
       const all = [...collector.batches.values()].flatMap(({ events }) => events);
       const fresh = all
         .slice(seen)
