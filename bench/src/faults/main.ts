@@ -92,6 +92,7 @@ function plans(seed: number, short: boolean): Omit<Plan, 'historyFile' | 'say'>[
     seed,
     stopMs,
     floodMs: short ? 10_000 : 60_000,
+    deliveryLagMs: 3_000,
   };
   return [
     {

@@ -22,6 +22,8 @@ export interface Plan {
   readonly floodMs: number;
   /** After the faults the load goes on until this many events are acknowledged. */
   readonly minAcknowledged: number;
+  /** Delivery may lag behind the acknowledgement by this much. */
+  readonly deliveryLagMs: number;
   readonly historyFile: string;
   readonly say: (line: string) => void;
 }
@@ -75,7 +77,7 @@ export async function runFaults(plan: Plan): Promise<RunReport> {
     await server.start();
     const postgres = new PostgresProcesses(dataDir);
     const history = new History(plan.historyFile, plan.database);
-    const subscriber = new Subscriber(`http://127.0.0.1:${server.port}`);
+    const subscriber = new Subscriber(`http://127.0.0.1:${server.port}`, plan.deliveryLagMs);
     closers.push(() => subscriber.close());
     const load = new Load(server.port, history);
     // A backend that is left standing still would hold up the end of everything.
@@ -96,7 +98,10 @@ export async function runFaults(plan: Plan): Promise<RunReport> {
     }
     await load.stop();
     const endMs = performance.now() + drainLimitMs;
-    while (subscriber.quietForMs < quietMs && performance.now() < endMs) await sleep(50);
+    // A slow machine pauses too: what is missing gets the whole time.
+    const isDelivered = () =>
+      subscriber.quietForMs >= quietMs && subscriber.judge(history).missing.length === 0;
+    while (!isDelivered() && performance.now() < endMs) await sleep(50);
     const storage = await checkStorage(postgres, history, since);
     await history.close();
     return {

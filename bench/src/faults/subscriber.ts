@@ -2,9 +2,6 @@ import { createClient, type SupabaseClient } from '@supabase/supabase-js';
 import ws from 'ws';
 import type { History } from './history.ts';
 
-/** Delivery may lag behind the acknowledgement by this much; rows younger than it at a disconnect are not asked for. */
-const lagMs = 3_000;
-
 interface Period {
   readonly sinceMs: number;
   untilMs: number | undefined;
@@ -26,10 +23,13 @@ type Transport = NonNullable<NonNullable<Parameters<typeof createClient>[2]>['re
 /** A dashboard with the real supabase-js, which reconnects by itself. */
 export class Subscriber {
   readonly #client: SupabaseClient;
+  readonly #lagMs: number;
   readonly #periods: Period[] = [];
   #lastReceivedAt = performance.now();
 
-  constructor(url: string) {
+  /** @param lagMs delivery may lag behind the acknowledgement by this much; rows younger than it at a disconnect are not asked for */
+  constructor(url: string, lagMs: number) {
+    this.#lagMs = lagMs;
     this.#client = createClient(url, 'any-key', {
       // Node before 22 has no WebSocket of its own; the types of ws differ from the DOM's in details.
       realtime: { transport: ws as unknown as NonNullable<Transport>, reconnectAfterMs: () => 100 },
@@ -75,7 +75,7 @@ export class Subscriber {
     for (const { sinceMs, untilMs, received, gaps } of this.#periods) {
       for (const [traceId, times] of received) if (times > 1) doubled.push(traceId);
       if (gaps > 0) continue;
-      const latestMs = untilMs === undefined ? Number.POSITIVE_INFINITY : untilMs - lagMs;
+      const latestMs = untilMs === undefined ? Number.POSITIVE_INFINITY : untilMs - this.#lagMs;
       for (const { name, events, firstSentAtMs, acknowledgedAtMs } of watched) {
         if (acknowledgedAtMs === undefined || firstSentAtMs < sinceMs || acknowledgedAtMs > latestMs)
           continue;
