@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { reservedPort } from '../../../packages/server/test/support/ports.ts';
 import { startTestServer, type TestServer } from '../../../packages/server/test/support/server.ts';
 import { findPython } from '../../support/python.ts';
 
@@ -26,10 +26,7 @@ async function expectCounted(model: string): Promise<void> {
 test.skipIf(python === undefined)(
   'events that the FastAPI service inserts count like posted ones',
   async () => {
-    const probe = createServer().listen(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address() as AddressInfo;
-    probe.close();
+    const port = await reservedPort();
     const service = spawn(
       python!,
       ['-m', 'uvicorn', 'app:app', '--host', '127.0.0.1', '--port', String(port)],
@@ -46,13 +43,11 @@ test.skipIf(python === undefined)(
     try {
       const url = `http://127.0.0.1:${port}`;
       await expect
-        .poll(
-          () =>
-            fetch(`${url}/openapi.json`).then(
-              ({ ok }) => ok,
-              () => false,
-            ),
-          { timeout: 20_000 },
+        .poll(() =>
+          fetch(`${url}/openapi.json`).then(
+            ({ ok }) => ok,
+            () => false,
+          ),
         )
         .toBe(true);
       for (const event of [

@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type InferenceEvent, Nowcast } from 'nowcast-client';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { reservedPort } from '../../../packages/server/test/support/ports.ts';
 import { temporaryDirectory } from '../../../packages/server/test/support/processes.ts';
 import { startTestServer, type TestServer } from '../../../packages/server/test/support/server.ts';
 import { imageOf, render } from '../demo/images.js';
@@ -62,15 +63,6 @@ async function startCollector(onRequest: (request: IncomingMessage) => number | 
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function closedPort(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return `http://127.0.0.1:${port}`;
-}
-
 describe('beside Nowcast', () => {
   let nowcast: TestServer;
   beforeAll(async () => {
@@ -80,14 +72,10 @@ describe('beside Nowcast', () => {
 
   /** The stored events of one feature, once there are so many. */
   async function stored(feature: string, count: number): Promise<InferenceEvent[]> {
-    return await vi.waitFor(
-      async () => {
-        const { body } = await nowcast.get(`/rest/v1/inference_logs?feature=eq.${feature}&order=id`);
-        expect(body).toHaveLength(count);
-        return body;
-      },
-      { interval: 20, timeout: 10_000 },
-    );
+    const read = async () =>
+      (await nowcast.get(`/rest/v1/inference_logs?feature=eq.${feature}&order=id`)).body;
+    await expect.poll(read).toHaveLength(count);
+    return await read();
   }
 
   test('a rendered text is read correctly, and its telemetry arrives', async () => {
@@ -176,7 +164,7 @@ describe('beside Nowcast', () => {
 
 describe('without Nowcast, the service answers as well', () => {
   test('when nothing listens, and says what waits', async () => {
-    const { post, url } = await startOcr(await closedPort());
+    const { post, url } = await startOcr(`http://127.0.0.1:${await reservedPort()}`);
     const { status, body } = await post(render(INVOICE));
     expect(status).toBe(200);
     expect(body.kind).toBe('invoice');
@@ -195,7 +183,7 @@ describe('without Nowcast, the service answers as well', () => {
     // Whoever waited for telemetry would wait for ever.
     const { post, nowcast } = await startOcr(collector, { timeoutMs: 600_000 });
     for (let image = 0; image < 3; image++) expect((await post(render(INVOICE))).status).toBe(200);
-    await vi.waitFor(() => expect(taken).toBe(1), { interval: 10 });
+    await expect.poll(() => taken).toBe(1);
     expect(nowcast.stats()).toMatchObject({ tracked: 3, queued: 3 });
   });
 });
@@ -223,7 +211,7 @@ describe('npm run demo', () => {
 
   test('Ctrl-C stops the Nowcast and the service that it started', async () => {
     const dataDir = path.join(await temporaryDirectory(), 'data');
-    const port = new URL(await closedPort()).port;
+    const port = String(await reservedPort());
     const demo = spawnDemo([], {
       PORT: port,
       NOWCAST_DATA_DIR: dataDir,

@@ -3,10 +3,10 @@ import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { StartupError } from '../src/startupError.ts';
-import { freePort } from '../src/store/embedded/postmaster.ts';
 import { checkGivenDatabase } from '../src/store/givenDatabase.ts';
 import { ServerError, startFakePostgres, startTransactionPooler } from './support/fakePostgres.ts';
 import { type GivenPostgres, run, startGivenPostgres } from './support/givenPostgres.ts';
+import { reservedPort } from './support/ports.ts';
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from './support/postgres.ts';
 import { buildServer, query, spawnNowcast, temporaryDirectory } from './support/processes.ts';
 
@@ -60,7 +60,7 @@ test('a database that can carry Nowcast passes, migrated or empty', async () => 
 
 describe('a database that cannot be reached', () => {
   test('because nothing listens there', async () => {
-    const port = await freePort();
+    const port = await reservedPort();
     expect(await refusal(`postgresql://app:secret@127.0.0.1:${port}/app`)).toBe(
       `No PostgreSQL listens at 127.0.0.1:${port}: start it, or correct host and port in DATABASE_URL.`,
     );
@@ -245,7 +245,7 @@ describe('nowcast', () => {
   beforeAll(buildServer);
 
   test.each(['start', 'migrate'])('%s ends with that one sentence and exit code 1', async (command) => {
-    const port = await freePort();
+    const port = await reservedPort();
     const { ended, stderr } = spawnNowcast([command], {
       DATABASE_URL: `postgresql://app:secret@127.0.0.1:${port}/app`,
       PORT: '0',

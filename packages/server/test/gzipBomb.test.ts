@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { beforeAll, expect, test } from 'vitest';
-import { freePort } from '../src/store/embedded/postmaster.ts';
 import { event } from './support/events.ts';
+import { reservedPort } from './support/ports.ts';
 import { createTestDatabase } from './support/postgres.ts';
 import { buildServer, spawnNowcast } from './support/processes.ts';
 
@@ -25,7 +25,7 @@ function peakBytes(pid: number): number {
 
 test.runIf(process.platform === 'linux')('a gzip bomb is refused within 50 MB of extra memory', async () => {
   const database = await createTestDatabase();
-  const url = `http://127.0.0.1:${await freePort()}`;
+  const url = `http://127.0.0.1:${await reservedPort()}`;
   const server = spawnNowcast(['start'], { DATABASE_URL: database.url, PORT: new URL(url).port });
   await server.says(`ready at ${url}`);
   const post = (path: string, body: string | Buffer, headers = {}) =>

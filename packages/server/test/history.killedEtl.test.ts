@@ -1,9 +1,10 @@
 import { type ChildProcess, execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { closePeriods } from '../src/history/etl.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
+import { ownLocks } from './support/postgres.ts';
 import { buildServer } from './support/processes.ts';
 
 const killedEtl = fileURLToPath(new URL('support/killedEtl.mjs', import.meta.url));
@@ -107,18 +108,16 @@ test.each([
       await blocker.query(`begin; lock table ${table} in share mode`);
       const etl = start(0);
       const exited = once(etl, 'exit');
-      const waiting = await vi.waitFor(
-        async () => {
-          const rows = await pipeline.query<{ pid: number }>(
-            `select a.pid from pg_stat_activity a join pg_locks l using (pid)
-           where a.application_name = 'killed etl' and l.relation = $1::regclass and not l.granted`,
+      const waitingPids = async () =>
+        (
+          await pipeline.query<{ pid: number }>(
+            `select pid from ${ownLocks} join pg_stat_activity a using (pid)
+             where a.application_name = 'killed etl' and relation = $1::regclass and not granted`,
             [table],
-          );
-          expect(rows).toHaveLength(1);
-          return rows[0]!.pid;
-        },
-        { timeout: 30_000, interval: 20 },
-      );
+          )
+        ).map(({ pid }) => pid);
+      await expect.poll(waitingPids).toHaveLength(1);
+      const [waiting] = await waitingPids();
       etl.kill('SIGKILL');
       expect((await exited)[1]).toBe('SIGKILL');
       if (fate === 'its connection is lost with it') {
@@ -133,5 +132,5 @@ test.each([
     expect(await halves()).toEqual([]);
     expect(await held()).toEqual(whole);
   },
-  60_000,
+  120_000,
 );

@@ -1,6 +1,4 @@
-import { once } from 'node:events';
 import { connect, type IncomingHttpHeaders } from 'node:http2';
-import { type AddressInfo, createServer } from 'node:net';
 import { Metadata } from '@grpc/grpc-js';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-grpc';
 import { resourceFromAttributes } from '@opentelemetry/resources';
@@ -11,16 +9,8 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { reservedPort } from './support/ports.ts';
 import { startTestServer, type TestServer } from './support/server.ts';
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 /** Spans as the real SDK makes them. */
 function spansOf(feature: string): ReadableSpan[] {
@@ -49,7 +39,7 @@ interface Exported {
 async function send(port: number, feature: string, options: object = {}): Promise<Exported> {
   const exporter = new OTLPTraceExporter({
     url: `http://127.0.0.1:${port}`,
-    timeoutMillis: 3_000,
+    timeoutMillis: 30_000,
     ...options,
   });
   const exported = await new Promise<Exported>((resolve) =>
@@ -63,7 +53,7 @@ describe('OpenTelemetry by gRPC', () => {
   let server: TestServer;
   let port: number;
   beforeAll(async () => {
-    port = await freePort();
+    port = await reservedPort();
     server = await startTestServer({ NOWCAST_OTLP_GRPC_PORT: String(port) });
   });
   afterAll(() => server.close());
@@ -118,7 +108,7 @@ describe('OpenTelemetry by gRPC', () => {
 });
 
 test('a message that is too large is refused with its limit, and the next one is taken', async () => {
-  const port = await freePort();
+  const port = await reservedPort();
   const server = await startTestServer({
     NOWCAST_OTLP_GRPC_PORT: String(port),
     NOWCAST_MAX_BODY_BYTES: '1024',
@@ -133,7 +123,7 @@ test('a message that is too large is refused with its limit, and the next one is
 });
 
 test('with keys a call needs one, as metadata', async () => {
-  const port = await freePort();
+  const port = await reservedPort();
   const key = 'an-ingest-key-of-16-or-more';
   const server = await startTestServer({
     NOWCAST_OTLP_GRPC_PORT: String(port),

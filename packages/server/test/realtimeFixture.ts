@@ -1,7 +1,6 @@
 /** The realtime door on a real http server with a hand-made catalog, and real clients for it. */
 import { once } from 'node:events';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import {
   createClient,
   type RealtimeChannel,
@@ -17,6 +16,7 @@ import {
   registerRealtime,
 } from '../src/deliver/realtime/hub.ts';
 import type { Vsn } from '../src/deliver/realtime/wire.ts';
+import { reservedPort } from './support/ports.ts';
 
 export interface RealtimeServer {
   readonly url: string;
@@ -33,7 +33,7 @@ export interface RealtimeServer {
 
 export async function startRealtime(
   overrides: Partial<RealtimeDeps> = {},
-  port = 0,
+  port?: number,
 ): Promise<RealtimeServer> {
   const relations = new Map(
     [INFERENCE_LOGS, SYSTEM_ALERTS, HOURLY_VIEW].map((relation) => [relation.name, relation]),
@@ -49,9 +49,9 @@ export async function startRealtime(
     onError: (error) => errors.push(error),
     ...overrides,
   });
-  server.listen(port, '127.0.0.1');
+  const bound = port ?? (await reservedPort());
+  server.listen(bound, '127.0.0.1');
   await once(server, 'listening');
-  const { port: bound } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${bound}`;
   const clients: SupabaseClient[] = [];
   const raws: RawClient[] = [];

@@ -1,8 +1,8 @@
 /** Requests have ids, and the log holds neither secrets nor what was sent. */
 import pg from 'pg';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { freePort } from '../src/store/embedded/postmaster.ts';
 import { event } from './support/events.ts';
+import { reservedPort } from './support/ports.ts';
 import { createTestDatabase } from './support/postgres.ts';
 import { buildServer, spawnNowcast } from './support/processes.ts';
 
@@ -26,7 +26,7 @@ describe('a server that logs everything', () => {
   test('answers every request with an id, the sender’s own where it is fit', async () => {
     const database = await createTestDatabase();
     password = new URL(database.url).password;
-    const url = `http://127.0.0.1:${await freePort()}`;
+    const url = `http://127.0.0.1:${await reservedPort()}`;
     const server = spawnNowcast(['start'], {
       DATABASE_URL: database.url,
       PORT: new URL(url).port,

@@ -4,6 +4,7 @@ import { Coalescer, type CoalescerLimits } from '../src/deliver/rest/coalesce.ts
 import { Limiter } from '../src/deliver/rest/limiter.ts';
 import { type ReadIdentity, ReadQueue, readKey } from '../src/deliver/rest/readQueue.ts';
 import { type RestServer, startRest } from './restFixture.ts';
+import { ownLocks } from './support/postgres.ts';
 
 const LIMITS: CoalescerLimits = { minIntervalMs: 100, maxRunning: 2, maxKeys: 3, maxWaiting: 6 };
 
@@ -196,7 +197,7 @@ describe('a slow read', () => {
     await holder.query('select pg_advisory_lock(4711)');
     return {
       async untilBlocked() {
-        const blocked = `select from pg_locks where locktype = 'advisory' and not granted`;
+        const blocked = `select from ${ownLocks} where locktype = 'advisory' and not granted`;
         while ((await holder.query(blocked)).rowCount === 0);
       },
       async release() {
@@ -260,7 +261,7 @@ describe('a slow read', () => {
     const slow = server.fetch('/rest/v1/rpc/probe_slow?which=3');
     await lock.untilBlocked();
     await server.pool.query(
-      `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted`,
+      `select pg_terminate_backend(pid) from ${ownLocks} where locktype = 'advisory' and not granted`,
     );
     const response = await slow;
     expect(response.status).toBe(503);

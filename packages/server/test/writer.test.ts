@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { OverloadedError, RefusedRowsError, type Write } from '../src/store/request.ts';
 import { event } from './support/events.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
+import { ownLocks } from './support/postgres.ts';
 import { CuttableProxy } from './support/proxy.ts';
 
 let pipeline: Pipeline;
@@ -282,7 +283,7 @@ describe('after an answer lost at commit', () => {
     await expect
       .poll(() =>
         pipeline.query(
-          `select pid from pg_locks where relation = 'nowcast.summary_partials'::regclass and not granted`,
+          `select pid from ${ownLocks} where relation = 'nowcast.summary_partials'::regclass and not granted`,
         ),
       )
       .toHaveLength(1);

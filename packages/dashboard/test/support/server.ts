@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { reservedPort } from '../../../server/test/support/ports.ts';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
-const startWithinMs = 40_000;
+const startWithinMs = 100_000;
 
 export type Event = Record<string, unknown> & { model_version: string; inference_time_ms: number };
 
@@ -29,7 +29,7 @@ export class TestServer {
     await run(process.execPath, [path.join(root, 'scripts/build.mjs')]);
     const dataDir = await mkdtemp(path.join(os.tmpdir(), 'nowcast-page-'));
     // A fixed port, so that a page finds the server again after a restart.
-    const server = new TestServer(await freePort(), dataDir, env);
+    const server = new TestServer(await reservedPort(), dataDir, env);
     await server.up();
     return server;
   }
@@ -118,14 +118,6 @@ export class TestServer {
     const key = this.#env.NOWCAST_SERVICE_KEY;
     return key === undefined ? {} : { apikey: key, authorization: `Bearer ${key}` };
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
 
 /** @returns what it wrote to its output */

@@ -1,6 +1,5 @@
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import pg from 'pg';
@@ -8,6 +7,7 @@ import { generate } from 'selfsigned';
 import { giveTree, listedAccount } from '../../src/store/embedded/account.ts';
 import { prepareBinaries } from '../../src/store/embedded/binaries.ts';
 import { runDetached, spawnDetached } from '../../src/store/embedded/childProcess.ts';
+import { reservedPort } from './ports.ts';
 
 export interface GivenPostgres {
   /** URL of the superuser. */
@@ -49,7 +49,7 @@ export async function startGivenPostgres(packageName: string): Promise<GivenPost
     giveTree(data, account);
     await chown(data, account.uid, account.gid);
   }
-  const port = await freePort();
+  const port = await reservedPort();
   const server = spawnDetached(
     binaries.postgres,
     [
@@ -88,12 +88,4 @@ export async function run(url: string, statements: readonly string[]): Promise<v
   } finally {
     await client.end();
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }

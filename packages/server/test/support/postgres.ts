@@ -14,6 +14,9 @@ const FAILURE_VARIABLE = 'TEST_POSTGRES_FAILURE';
 const TEMPLATE = 'nowcast_template';
 const maxLooksForClosing = 50;
 
+/** Locks of the session's own database: other test files have theirs on the same server. */
+export const ownLocks = `(select l.* from pg_locks l join pg_database d on d.oid = l.database where d.datname = current_database()) own_locks`;
+
 export type TestDatabase = { url: string; drop(): Promise<void> };
 
 /**
@@ -57,6 +60,8 @@ async function startTestPostgres(): Promise<{ url: string; stop(): Promise<void>
     dataDir,
     log: { info() {}, warn: (message) => console.warn(message) },
     purpose: 'test',
+    // Servers of several test files, and of one that starts twenty.
+    maxConnections: 300,
   });
   const stop = async () => {
     await embedded.stop();
