@@ -18,9 +18,9 @@ export default defineConfig({
     globalSetup: ['packages/server/test/support/globalSetup.ts'],
     // Two cores run the tests, one PostgreSQL and the servers that tests start.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    // Waiting ends with the event; the library's one second ends it on a busy machine.
-    expect: { poll: { timeout: 15_000 } },
+    // Waiting ends with the event. These end what will never come, and a busy machine must not reach them.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } },
   },
 });

@@ -66,7 +66,7 @@ test('what a page tracked is stored when its tab is closed at once, gzip and key
   await page.click('#judge');
   await page.getByText(/^negative/).waitFor();
   await page.close({ runBeforeUnload: true });
-  await expect.poll(async () => (await rows()).length, { timeout: 20_000 }).toBe(2);
+  await expect.poll(async () => (await rows()).length).toBe(2);
   expect(await rows()).toMatchObject([
     { model_version: 'review-judge-1', feature: 'reviews', prediction_class: 'positive', is_error: false },
     {
@@ -87,7 +87,7 @@ test('a page that stays sends its batches compressed, each event once', async ()
   );
   await page.fill('#review', 'It works');
   for (let clicked = 0; clicked < 30; clicked++) await page.click('#judge');
-  await expect.poll(async () => (await rows()).length - before, { timeout: 20_000 }).toBe(30);
+  await expect.poll(async () => (await rows()).length - before).toBe(30);
   expect(requests.filter((url) => url.includes('/telemetry/')).length).toBeLessThan(30);
   expect(errors).toEqual([]);
   await close();

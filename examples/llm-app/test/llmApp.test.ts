@@ -13,12 +13,12 @@ afterAll(() => nowcast.close());
 test('fifty questions of ten users to two prompts are compared in the database, without a word of them', async () => {
   const client = new Nowcast({ url: nowcast.url, client: 'llm-app' });
   expect(await ask(assistant(mockModel({ msPerToken: 0 }), client), 50)).toEqual({ failures: 2 });
-  expect(await client.flush()).toBe(true);
+  await expect.poll(() => client.flush()).toBe(true);
   await client.close();
 
   // A thumb that came before its event is attached a moment after it.
   const rated = '/rest/v1/inference_logs?select=id&feature=eq.support&feedback=not.is.null';
-  await expect.poll(async () => (await nowcast.get(rated)).body.length, { timeout: 15_000 }).toBe(48);
+  await expect.poll(async () => (await nowcast.get(rated)).body.length).toBe(48);
   const { body } = await nowcast.get('/rest/v1/inference_logs?feature=eq.support&order=id');
   const rows = body as Record<string, unknown>[];
   expect(rows).toHaveLength(50);

@@ -71,5 +71,7 @@ test('each request is stored by the time the platform may freeze the worker', as
 test('with Nowcast down the worker answers as before, without waiting for it', async () => {
   const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined);
   expect((await run({ TELEMETRY_URL: 'http://127.0.0.1:1' })).status).toBe(200);
+  // Said once, after the answer.
+  await expect.poll(() => warn.mock.calls.length).toBe(1);
   warn.mockRestore();
 });

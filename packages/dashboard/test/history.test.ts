@@ -1,11 +1,18 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { ago, event, events, eventually, expectNoSidewaysScroll, panel, panelState } from './support/live.ts';
+import { event, events, eventually, expectNoSidewaysScroll, panel, panelState } from './support/live.ts';
 import { startPages } from './support/pages.ts';
 
-const dayMinutes = 24 * 60;
+const dayMs = 24 * 3_600_000;
+/** Of the run: a test that goes past midnight still means the same days. */
+const today = Math.floor(Date.now() / dayMs);
+/** In the middle of a day, so that its events are that day's at whatever hour the test runs. */
+const noon = (daysAgo: number, minutes = 0) =>
+  new Date((today - daysAgo) * dayMs + dayMs / 2 + minutes * 60_000).toISOString();
+/** Days since the Monday of the last week that is over: 1970 began on a Thursday. */
+const weekAgo = ((today + 3) % 7) + 7;
 /** Text that a spreadsheet would run. */
 const formula = '=HYPERLINK("http://127.0.0.1/","v")';
 
@@ -15,28 +22,25 @@ const pages = startPages({
     await server.post(
       ...days.flatMap((day) => [
         ...events(20 + (day % 3), (index) => ({
-          timestamp: ago(day * dayMinutes + index),
+          timestamp: noon(day, index),
           model_version: 'ocr-v1',
           cost_usd: 0.01,
           quality_score: 0.9,
         })),
-        // Since ten days: three times the requests, half as fast.
-        ...events(day < 11 ? 60 + (day % 2) : 20 + (day % 2), (index) => ({
-          timestamp: ago(day * dayMinutes + index),
+        // Since the last week that is over: three times the requests, half as fast.
+        ...events(day <= weekAgo ? 60 + (day % 2) : 20 + (day % 2), (index) => ({
+          timestamp: noon(day, index),
           model_version: 'ocr-v2',
-          inference_time_ms: (day < 11 ? 200 : 100) + (day % 5),
+          inference_time_ms: (day <= weekAgo ? 200 : 100) + (day % 5),
         })),
       ]),
-      event({ timestamp: ago(2 * dayMinutes), model_version: formula }),
+      event({ timestamp: noon(2), model_version: formula }),
     );
     // Summaries of days come a few seconds after their events.
-    await vi.waitFor(
-      async () => {
-        await server.cli('etl', 'run');
-        expect(await server.read('daily_metrics_summary?select=date')).toHaveLength(24 * 2 + 1);
-      },
-      { timeout: 15_000 },
-    );
+    await eventually(async () => {
+      await server.cli('etl', 'run');
+      return await server.read('daily_metrics_summary?select=date');
+    }).toHaveLength(24 * 2 + 1);
   },
 });
 
@@ -123,7 +127,7 @@ test('an open page follows when a day is closed, says when nothing is there and 
 
   await page.goto(`${pages.server.url}/history`);
   await panelState(page, 'Model versions', 'live');
-  await pages.server.post(event({ timestamp: ago(3 * dayMinutes), model_version: 'late' }));
+  await pages.server.post(event({ timestamp: noon(3), model_version: 'late' }));
   await eventually(async () => {
     await pages.server.cli('etl', 'run');
     return await panel(page, 'Model versions').locator('[data-row="late"]').count();

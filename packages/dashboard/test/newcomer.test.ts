@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { expectNoSidewaysScroll, panelState, tileValue } from './support/live.ts';
+import { eventually, expectNoSidewaysScroll, panelState, tileValue } from './support/live.ts';
 import { startPages } from './support/pages.ts';
 
 const pages = startPages();
@@ -30,7 +30,7 @@ test('a newcomer copies the first event, sends it, and the page turns live by it
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
   await page.getByRole('button', { name: 'v1', exact: true }).first().waitFor();
 
-  expect(await tileValue(page, 'Requests')).toBe(1);
+  await eventually(() => tileValue(page, 'Requests')).toBe(1);
   await panelState(page, 'Latency', 'live');
   // A lone point has no line to be on.
   await page.locator('[data-panel="Latency"] circle').first().waitFor();

@@ -30,9 +30,10 @@ test('woken at night: what is wrong, since when and with which model is read at 
   await page.getByRole('heading', { name: 'No, something is wrong.' }).waitFor();
   const reason = page.locator('[data-reason="errors ocr-v2"]');
   expect(await reason.textContent()).toMatch(
-    /5\d(\.\d)? % of the requests to ocr-v2 failed in the last 5 minutes/,
+    /(4|5)\d(\.\d)? % of the requests to ocr-v2 failed in the last 5 minutes/,
   );
-  expect(await reason.textContent()).toMatch(/Since \d\d:\d\d, (9|10|11) min ago/);
+  // With its day where that is not today.
+  expect(await reason.textContent()).toMatch(/Since [\w ,]*\d\d:\d\d, (9|1\d) min ago/);
   expect(await page.title()).toContain('Problem');
 
   await reason.getByRole('button', { name: 'Show ocr-v2' }).click();

@@ -146,7 +146,6 @@ describe('a key in the database', () => {
     await expect
       .poll(async () => (await server.post('/telemetry/inference', event, bearer(key))).status, {
         interval: 20,
-        timeout: 10_000,
       })
       .toBe(200);
   });
@@ -241,7 +240,7 @@ describe('the rate limit', () => {
         body: JSON.stringify(event),
       });
       expect(refused.status).toBe(429);
-      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(90);
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(60);
       expect(await refused.json()).toMatchObject({ error: 'rate_limited' });
       expect((await server.post(path, [event], bearer('calm'))).status).not.toBe(429);
     }

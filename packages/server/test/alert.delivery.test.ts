@@ -51,13 +51,13 @@ describe('an alert', () => {
     const { server, query } = await start({ SLACK_WEBHOOK_URL: `${slack.url}/services/T/B/x` });
     const { text, values } = raise('30 % of requests of <v2> fail & more');
     await query(text, values);
-    await slack.until(({ length }) => length === 1);
+    await slack.until(({ length }) => length >= 1);
     const [firing] = slack.received;
     expect(firing).toMatchObject({ method: 'POST', path: '/services/T/B/x' });
     expect(firing!.body.text).toBe('🔴 Critical: 30 % of requests of &lt;v2&gt; fail &amp; more');
     expect(JSON.stringify(firing!.body.blocks)).toContain('Errors rose.');
     await query(`update system_alerts set status = 'resolved'`);
-    await slack.until(({ length }) => length === 2);
+    await slack.until(({ length }) => length >= 2);
     expect(slack.received[1]!.body.text).toMatch(/^🟢 Resolved after \d+ s: 30 %/);
 
     // The receiver has it a moment before it is written down.
@@ -75,7 +75,7 @@ describe('an alert', () => {
     ]);
     expect(JSON.stringify(await channels())).not.toContain('services');
     await expect
-      .poll(async () => (await server.get('/health')).body.alert_channels, { timeout: 5_000 })
+      .poll(async () => (await server.get('/health')).body.alert_channels)
       .toEqual({
         working: 1,
         failing: 0,
@@ -103,12 +103,12 @@ describe('an alert', () => {
     );
     const warning = raise('slow', { severity: 'warning' });
     await query(warning.text.replace('error_failure', 'latency'), warning.values);
-    await all.until(({ length }) => length === 1);
+    await all.until(({ length }) => length >= 1);
     expect(critical.received).toEqual([]);
     const grave = raise('failing');
     await query(grave.text, grave.values);
-    await critical.until(({ length }) => length === 1);
-    await all.until(({ length }) => length === 2);
+    await critical.until(({ length }) => length >= 1);
+    await all.until(({ length }) => length >= 2);
     expect(all.received.map(({ body }) => body.type)).toEqual(['firing', 'escalated']);
     expect(critical.received.map(({ body }) => [body.type, body.incident.alert_count])).toEqual([
       ['firing', 2],
@@ -136,10 +136,10 @@ describe('people', () => {
       `insert into system_alerts (severity, alert_type, message, rule, incident_id, explanation)
        select 'warning', 'x', 'other', 'x', max(id), '{"sentence": "x"}' from nowcast.incidents`,
     );
-    await hook.until(({ length }) => length === 1);
+    await hook.until(({ length }) => length >= 1);
     expect(hook.received[0]!.body.incident.title).toBe('other');
     await server.post('/rest/v1/rpc/end_silence', { id });
-    await hook.until(({ length }) => length === 2);
+    await hook.until(({ length }) => length >= 2);
     expect(hook.received[1]!.body).toMatchObject({ type: 'firing', incident: { title: 'failing' } });
   });
 
@@ -148,14 +148,14 @@ describe('people', () => {
     const { query } = await start({ NOWCAST_WEBHOOK_URL: hook.url });
     const { text, values } = raise('failing');
     await query(text, values);
-    await hook.until(({ length }) => length === 1);
+    await hook.until(({ length }) => length >= 1);
     // Changes wait for ten seconds.
     await expect
       .poll(async () => (await query('select told from nowcast.alert_deliveries')).rows)
       .toEqual([{ told: 'firing' }]);
     await query(`update nowcast.alert_deliveries set told_at = told_at - interval '10 seconds'`);
     await query('update system_alerts set acknowledged = true');
-    await hook.until(({ length }) => length === 2);
+    await hook.until(({ length }) => length >= 2);
     expect(hook.received[1]!.body).toMatchObject({ type: 'update', incident: { acknowledged: true } });
   });
 });
@@ -204,11 +204,11 @@ describe('a channel', () => {
     const { server, query } = await start({ SLACK_WEBHOOK_URL: slack.url });
     const { text, values } = raise('failing');
     await query(text, values);
-    await slack.until(({ length }) => length === 1);
+    await slack.until(({ length }) => length >= 1);
     const channel = async () => (await server.get('/alerts/channels')).body[0];
     await expect.poll(channel).toMatchObject({ state: 'failing', waiting: 1, last_error: 'answered 503' });
     await expect
-      .poll(async () => (await server.get('/health')).body, { timeout: 5_000 })
+      .poll(async () => (await server.get('/health')).body)
       .toMatchObject({ alert_channels: { failing: 1, waiting: 1 } });
     expect((await query(`select note from incident_timeline where kind = 'failing'`)).rows).toEqual([
       { note: 'answered 503' },

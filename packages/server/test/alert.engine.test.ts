@@ -202,7 +202,7 @@ describe('the engine', () => {
     await stopEngine(engine);
     await pool.end();
     await proxy.close();
-  }, 30_000);
+  }, 120_000);
 });
 
 test('the server judges what comes by HTTP', async () => {

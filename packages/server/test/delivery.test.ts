@@ -58,7 +58,7 @@ describe('a subscriber of inference_logs', () => {
       ),
     );
     await Promise.all([...posts, ...batches, ...inserts]);
-    await expect.poll(() => heard.length, { timeout: 5_000 }).toBe(60 + 100 + 90);
+    await expect.poll(() => heard.length).toBe(60 + 100 + 90);
     expect(new Set(heard.map((change) => change.new.trace_id)).size).toBe(250);
   });
 
@@ -103,7 +103,7 @@ describe('a subscriber of inference_logs', () => {
        where datname = current_database() and application_name = 'nowcast feed'`,
     );
     await server.post('/telemetry/inference', event({ model_version: 'during' }));
-    await expect.poll(() => heard.map(modelOf), { timeout: 5_000 }).toEqual(['during']);
+    await expect.poll(() => heard.map(modelOf)).toEqual(['during']);
   });
 
   test('with a filter hears only what matches', async () => {

@@ -91,7 +91,7 @@ describe('explain', () => {
     } finally {
       await other.close();
     }
-  }, 60_000);
+  }, 180_000);
 
   test('names the feature that the errors come from, its text, and three of its events', async () => {
     await seed({

@@ -18,6 +18,8 @@ async function strike(database: 'own' | 'given' | 'small disk', faults: readonly
     stopMs: [500, 1_000],
     floodMs: 0,
     minAcknowledged: 0,
+    // Machines that run tests are busy.
+    deliveryLagMs: 10_000,
     historyFile,
     say: () => undefined,
   });
@@ -27,7 +29,7 @@ async function strike(database: 'own' | 'given' | 'small disk', faults: readonly
 }
 
 test('every acknowledged event is stored once while the server and its PostgreSQL are killed', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const { faults } = await strike('own', [
     'kill writer backend',
@@ -40,7 +42,7 @@ test('every acknowledged event is stored once while the server and its PostgreSQ
 });
 
 test('every acknowledged event is stored once while answers to commits are lost', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const { faults } = await strike('given', [
     'cut the answer to a commit',
@@ -52,7 +54,7 @@ test('every acknowledged event is stored once while answers to commits are lost'
 });
 
 test('every acknowledged event is stored once while PostgreSQL refuses: no connection left, read-only, a batch id held open', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const { faults } = await strike('given', [
     'use up the connections',
@@ -64,7 +66,7 @@ test('every acknowledged event is stored once while PostgreSQL refuses: no conne
 
 test.skipIf(SmallDisk.missing())(
   'every acknowledged event is stored once while the disk is full, and the server goes on by itself',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     const { faults } = await strike('small disk', ['fill the disk', 'kill server']);
     expect(faults).toHaveLength(2);

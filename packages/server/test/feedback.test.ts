@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './support/server.ts';
 
 let server: TestServer;
@@ -46,22 +46,13 @@ describe('POST /telemetry/feedback', () => {
   test('reaches the metrics, which then equal the rows', async () => {
     await call('t2', { model_version: 'judged' });
     await server.post('/telemetry/feedback', { trace_id: 't2', quality_score: 0.25 });
-    await vi.waitFor(
-      async () => {
-        const { rows } = await pool.query(
-          `select avg_quality from metrics(model_version => 'judged') where avg_quality is not null`,
-        );
-        expect(rows).toEqual([{ avg_quality: 0.25 }]);
-      },
-      { timeout: 20_000 },
-    );
-    await vi.waitFor(
-      async () => {
-        const { rows } = await pool.query('select * from nowcast_recompute_check()');
-        expect(rows).toEqual([]);
-      },
-      { timeout: 20_000 },
-    );
+    const rowsOf = async (text: string) => (await pool.query(text)).rows;
+    await expect
+      .poll(() =>
+        rowsOf(`select avg_quality from metrics(model_version => 'judged') where avg_quality is not null`),
+      )
+      .toEqual([{ avg_quality: 0.25 }]);
+    await expect.poll(() => rowsOf('select * from nowcast_recompute_check()')).toEqual([]);
   });
 
   test('waits for an event that comes later, again and again', async () => {
@@ -70,9 +61,7 @@ describe('POST /telemetry/feedback', () => {
       const answer = await server.post('/telemetry/feedback', { trace_id: traceId, ...verdict });
       expect(answer.body).toEqual({ status: 'logged', matched: 0 });
       await call(traceId);
-      await vi.waitFor(async () => expect(await verdicts(traceId)).toEqual([verdict]), {
-        timeout: 20_000,
-      });
+      await expect.poll(() => verdicts(traceId)).toEqual([verdict]);
     }
     const { rows } = await pool.query('select trace_id from nowcast.pending_feedback');
     expect(rows).toEqual([]);

@@ -35,21 +35,19 @@ describe('/health', () => {
     await server.post('/telemetry/inference', event());
     // The answer is kept for a second, for probes that come often.
     await expect
-      .poll(() => server.get('/health'), { timeout: 3_000 })
+      .poll(() => server.get('/health'))
       .toMatchObject({
         body: { status: 'healthy', last_event_age_seconds: expect.any(Number) },
       });
     await pool.query(`update nowcast.feed set created_at = now() - interval '6 minutes'`);
     await expect
-      .poll(() => server.get('/health'), { timeout: 3_000 })
+      .poll(() => server.get('/health'))
       .toMatchObject({
         status: 200,
         body: { status: 'degraded', message: expect.stringMatching(/^no event received for 36\d s$/) },
       });
     await server.post('/telemetry/inference', event());
-    await expect
-      .poll(() => server.get('/health'), { timeout: 3_000 })
-      .toMatchObject({ body: { status: 'healthy' } });
+    await expect.poll(() => server.get('/health')).toMatchObject({ body: { status: 'healthy' } });
   });
 });
 

@@ -25,7 +25,13 @@ beforeAll(async () => {
     NOWCAST_MAX_JSON_KEYS: '5',
   });
   server = await startServer(settings, {
-    http: { keepAliveTimeoutMs: 300, headersTimeoutMs: 200, requestTimeoutMs: 400, checkIntervalMs: 50 },
+    // Longer than a busy machine takes to read what has arrived.
+    http: {
+      keepAliveTimeoutMs: 1_000,
+      headersTimeoutMs: 1_000,
+      requestTimeoutMs: 1_500,
+      checkIntervalMs: 50,
+    },
   });
 });
 afterAll(async () => {

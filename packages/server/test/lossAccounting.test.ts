@@ -35,7 +35,7 @@ async function accounts(): Promise<Account[]> {
 /** What is not stored is written each second, so the account is asked until it says what is expected. */
 async function expectAccount(sender: string, expected: Partial<Account>): Promise<void> {
   await expect
-    .poll(async () => (await accounts()).find((account) => account.sender === sender), { timeout: 8_000 })
+    .poll(async () => (await accounts()).find((account) => account.sender === sender))
     .toMatchObject(expected);
 }
 
@@ -134,7 +134,7 @@ describe('loss_accounting()', () => {
       }),
     );
     for (const { id, dropped } of requests!) if (id === undefined) sent += dropped;
-    await expect.poll(async () => (await total()).sent, { timeout: 8_000 }).toBe(sent);
+    await expect.poll(async () => (await total()).sent).toBe(sent);
     const { stored, sampled_out, duplicate, rejected, dropped } = await total();
     expect(stored + sampled_out + duplicate + rejected + dropped).toBe(sent);
     const { rows } = await database.query<{ n: string }>('select count(*) as n from inference_logs');

@@ -144,7 +144,7 @@ describe('a connection', () => {
   });
 
   test('that is idle or silent is closed in time, one under way and one that waits for its answer is not', async () => {
-    const brief = await startServer({ ...httpTimings, keepAliveTimeoutMs: 100, checkIntervalMs: 20 });
+    const brief = await startServer({ ...httpTimings, keepAliveTimeoutMs: 1_000, checkIntervalMs: 20 });
     const socket = open(brief);
     socket.write(post('{"a":1}'));
     await answers(socket, 1);

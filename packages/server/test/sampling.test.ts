@@ -305,7 +305,7 @@ describe('a server with NOWCAST_SAMPLE_RATE', () => {
     });
     for (let n = 0; n < 20; n += 1)
       await server.post('/telemetry/inference', event(), { 'x-nowcast-client': 'shop' });
-    await expect.poll(async () => (await account('shop')).duplicate, { timeout: 8_000 }).toBe(400);
+    await expect.poll(async () => (await account('shop')).duplicate).toBe(400);
     const { sent, stored, sampled_out } = await account('shop');
     expect(sent).toBe(820);
     expect(stored + sampled_out).toBe(420);
@@ -346,7 +346,7 @@ describe('a server with NOWCAST_SAMPLE_RATE', () => {
       const after = await server.get('/rest/v1/inference_logs?user_id=eq.ada&select=id');
       return after.body.length - before.body.length;
     };
-    await expect.poll(keptAll, { timeout: 15_000, interval: 500 }).toBe(30);
+    await expect.poll(keptAll, { interval: 500 }).toBe(30);
   });
 
   test('takes the share that a sender kept itself into the weight, and names one that is none', async () => {

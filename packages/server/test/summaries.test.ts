@@ -125,7 +125,8 @@ describe('summaries', () => {
 describe('quantiles', () => {
   test('of the open minute stay those of all its events, whoever else writes to it or corrects it', async () => {
     const model = 'open-minute';
-    const timestamp = new Date(Math.floor((Date.now() - 60_000) / 60_000) * 60_000).toISOString();
+    // A minute that no other test writes to or corrects.
+    const timestamp = new Date(Date.now() + 600_000).toISOString();
     const events = (...latencies: number[]) =>
       latencies.map((inference_time_ms) => event({ model_version: model, timestamp, inference_time_ms }));
     const figures = async () => {
@@ -222,10 +223,12 @@ test('the other door refuses rows that summaries cannot hold, alone or among goo
 
 describe('inference_metrics_hourly', () => {
   test('is current the moment a write is acknowledged, and has the columns of the article', async () => {
-    const model = 'hourly';
+    // All in one minute, whenever the test runs.
+    const same = { model_version: 'hourly', timestamp: new Date().toISOString() };
+    const model = same.model_version;
     await pipeline.take([
-      event({ model_version: model, inference_time_ms: 100, confidence_score: 0.5 }),
-      event({ model_version: model, inference_time_ms: 300, confidence_score: 0.7, is_error: true }),
+      event({ ...same, inference_time_ms: 100, confidence_score: 0.5 }),
+      event({ ...same, inference_time_ms: 300, confidence_score: 0.7, is_error: true }),
     ]);
     const rows = await pipeline.query('select * from inference_metrics_hourly where model_version = $1', [
       model,
@@ -249,7 +252,7 @@ describe('inference_metrics_hourly', () => {
     });
     expect(rows[0]!.avg_confidence).toBeCloseTo(0.6, 12);
     await compactAll();
-    await pipeline.take([event({ model_version: model, inference_time_ms: 800 })]);
+    await pipeline.take([event({ ...same, inference_time_ms: 800 })]);
     const [after] = await pipeline.query('select * from inference_metrics_hourly where model_version = $1', [
       model,
     ]);

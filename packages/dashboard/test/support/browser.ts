@@ -10,7 +10,7 @@ import { vi } from 'vitest';
 
 /** Limits for a machine that runs other work beside: Chromium, the server and PostgreSQL want three cores. */
 export function forBrowsers(): void {
-  vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
+  vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 }
 
 /** Headless Chromium from npm. */
@@ -46,7 +46,7 @@ export async function openPage(
   const { before, ...contextOptions } = options;
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...contextOptions });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(30_000);
   const errors: string[] = [];
   const requests: string[] = [];
   page.on('console', (message) => {

@@ -7,7 +7,7 @@ type Options = Parameters<typeof openPage>[2] & { path?: string };
 
 /** Waits until what is asked for is so. */
 export function eventually<T>(ask: () => T | Promise<T>) {
-  return expect.poll(ask, { timeout: 15_000, interval: 25 });
+  return expect.poll(ask, { interval: 25 });
 }
 
 /** The product's page, opened and live. */
@@ -38,6 +38,19 @@ export async function tileValue(page: Page, label: string): Promise<number> {
 
 export async function panelState(page: Page, title: string, state: string): Promise<void> {
   await page.locator(`[data-panel="${title}"][data-state="${state}"]`).waitFor();
+}
+
+/** The page comes to rest: for two seconds of its own time it asks for nothing, once what was under way has ended. */
+export async function expectRest(page: Page, requests: readonly string[]): Promise<void> {
+  await eventually(async () => {
+    const before = requests.length;
+    // The clock of the page moves by minutes, its own time by milliseconds.
+    await page.evaluate(async () => {
+      const frames = performance.now() + 2_000;
+      while (performance.now() < frames) await new Promise(requestAnimationFrame);
+    });
+    return requests.slice(before);
+  }).toEqual([]);
 }
 
 /** An ordinary event, now. */
