@@ -294,6 +294,48 @@ describe('metrics()', () => {
     expect(byFeature).toEqual({ request_count: 60, error_count: 12 });
   });
 
+  test('rolls over what lies inside the window, whatever buckets are missing, each model for itself', async () => {
+    const start = Math.floor(Date.now() / 3_600_000) * 3_600_000 - 4 * 3_600_000;
+    const events = Array.from({ length: 200 }, (_, minute) => minute)
+      // Runs of events, single ones, and gaps longer than five minutes and than an hour.
+      .filter((minute) => (minute * 7) % 11 < 4 && (minute < 90 || minute > 155) && minute % 40 < 30)
+      .flatMap((minute) =>
+        ['rolled-a', 'rolled-b'].slice(minute % 3 === 0 ? 1 : 0).map((model, index) =>
+          event({
+            model_version: model,
+            timestamp: new Date(start + minute * 60_000 + 1_000).toISOString(),
+            inference_time_ms: 10 + minute * (index + 1),
+            is_error: minute % 5 === 0,
+          }),
+        ),
+      );
+    await pipeline.take(events);
+    for (const step of ['1 minute', '2 minutes', '5 minutes', '1 hour']) {
+      const rows = await pipeline.query<{ rolled: number[]; counted: number[] }>(
+        `select array[rolling_5m_avg_latency_ms, rolling_1h_avg_latency_ms,
+             rolling_5m_error_rate_pct, rolling_1h_error_rate_pct] as rolled,
+           array[avg_5m, avg_1h, floor(10000 * errors_5m + 0.5) / 100, floor(10000 * errors_1h + 0.5) / 100] as counted
+         from metrics($1, $2, $3::interval) m cross join lateral (
+           select avg(inference_time_ms) filter (where recent) as avg_5m, avg(inference_time_ms) as avg_1h,
+             avg(is_error::int::double precision) filter (where recent) as errors_5m,
+             avg(is_error::int::double precision) as errors_1h
+           from (
+             select *, bucket >= m.bucket - greatest(interval '5 minutes' - $3::interval, '0') as recent
+             from inference_logs, date_bin($3::interval, timestamp, '2000-01-03 00:00:00+00') bucket
+             where model_version = m.model_version and bucket <= m.bucket
+               and bucket >= m.bucket - greatest(interval '1 hour' - $3::interval, '0')
+           ) inside
+         ) w
+         where m.model_version like 'rolled-%'`,
+        [new Date(start + 3_600_000), new Date(start + 4 * 3_600_000), step],
+      );
+      expect(rows.length).toBeGreaterThan(3);
+      for (const { rolled, counted } of rows) {
+        for (const [index, value] of rolled.entries()) expect(value).toBeCloseTo(counted[index]!, 9);
+      }
+    }
+  });
+
   test('refuses a step that is no whole minute', async () => {
     await expect(pipeline.query(`select * from metrics(step => '90 seconds')`)).rejects.toThrow(
       'whole minutes',

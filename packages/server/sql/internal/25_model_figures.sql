@@ -240,3 +240,27 @@ create or replace function nowcast.model_figures(tier integer, since timestamptz
   union all
   select o.* from open_buckets o
 $$;
+
+-- Figures in buckets of any step of whole minutes, of one model and of one feature where they are given. The common case,
+-- a step that is stored, is a statement of its own: the other's plan, though it would not run, costs more to start.
+create or replace function nowcast.stepped_figures(
+  step interval, since timestamptz, until timestamptz, model text, only_feature text
+) returns setof nowcast.model_figures
+  language plpgsql stable as $$
+declare
+  step_seconds constant integer := extract(epoch from step);
+  tier constant integer := case when step_seconds % 3600 = 0 then 3600 when step_seconds % 300 = 0 then 300 else 60 end;
+begin
+  if only_feature is null and step_seconds = tier then
+    return query
+    select f.* from nowcast.model_figures(tier, since, until) f where model is null or f.model_version = model;
+  else
+    return query
+    select m.minute, m.model_version, m.request_count, m.error_count, m.latency_sum_ms, m.confidence_count,
+      m.confidence_sum, m.quality_count, m.quality_sum, m.ttft_count, m.ttft_ms_sum, m.input_tokens_sum,
+      m.output_tokens_sum, m.cached_input_tokens_sum, m.cost_count, m.cost_usd_sum, m.value_usd_sum,
+      m.p50_latency_ms, m.p95_latency_ms, m.p99_latency_ms
+    from nowcast.merged_buckets(step, tier, since, until, model, only_feature) m;
+  end if;
+end
+$$;
