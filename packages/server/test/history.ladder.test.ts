@@ -50,11 +50,16 @@ async function closings(): Promise<Record<string, number>> {
   return Object.fromEntries(rows.map(({ period, closings }) => [period, closings]));
 }
 
+/** At once: deleting rows would have each of their minutes recomputed. */
 async function empty(): Promise<void> {
-  await pipeline.query('delete from inference_logs');
-  while ((await pipeline.query<{ n: number }>('select nowcast.recompute_stale(1000) as n'))[0]!.n > 0);
+  const days = await pipeline.query<{ relation: string }>(
+    'select relation::text as relation from nowcast.day_tables()',
+  );
   await pipeline.query(
-    'truncate nowcast.periods, nowcast.period_summaries, nowcast.pruned_tiers, nowcast.key_overflows, daily_metrics_summary',
+    `truncate ${days.map(({ relation }) => `${relation}, `).join('')}
+       nowcast.summary_partials, nowcast.summary_merges, nowcast.minute_summaries, nowcast.model_summaries,
+       nowcast.stale_minutes, nowcast.periods, nowcast.period_summaries, nowcast.pruned_tiers,
+       nowcast.key_overflows, daily_metrics_summary`,
   );
 }
 

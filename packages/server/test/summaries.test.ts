@@ -211,6 +211,20 @@ test('the other door refuses rows that summaries cannot hold, alone or among goo
   ]) {
     await expect(insert(values)).rejects.toMatchObject({ code: '23514' });
   }
+  // Each is finite, and two of them are not: their sum would stop the compactor.
+  for (const [column, value] of [
+    ['value_usd', '1.7e308'],
+    ['cost_usd', '1e300'],
+    ['compute_ms', "'Infinity'"],
+    ['ttft_ms', '-1'],
+    ['feedback', '2'],
+  ]) {
+    await expect(
+      pipeline.query(
+        `insert into inference_logs (model_version, inference_time_ms, ${column}) values ('bad', 1, ${value})`,
+      ),
+    ).rejects.toMatchObject({ code: '23514', message: expect.stringContaining(column!) });
+  }
   await insert(`('kept', 1, null)`);
   await expect(
     pipeline.query(`update inference_logs set inference_time_ms = 'Infinity' where model_version = 'kept'`),

@@ -1,5 +1,6 @@
--- What summaries rely on in a row: the first bound also refuses NaN, which would poison every sum; the keys stand in
--- index entries. Returns the broken rule, null when all is well.
+-- What summaries rely on in a row. Bounds keep sums finite and refuse NaN, which would poison every sum: one overflow would
+-- stop the compactor for good. They are those of HTTP (packages/protocol/src/fields.ts); integer columns hold their own.
+-- The keys stand in index entries. Returns the broken rule, null when all is well.
 create or replace function nowcast.broken_rule(log public.inference_logs) returns text
   language sql immutable as $$
   select case
@@ -9,6 +10,16 @@ create or replace function nowcast.broken_rule(log public.inference_logs) return
       then 'confidence_score must lie between 0 and 1'
     when not (log.quality_score >= 0 and log.quality_score <= 1)
       then 'quality_score must lie between 0 and 1'
+    when not (log.feedback between -1 and 1)
+      then 'feedback must be -1, 0 or 1'
+    when not (log.cost_usd >= 0 and log.cost_usd <= 1e9)
+      then 'cost_usd must lie between 0 and 1e9'
+    when not (log.value_usd >= -1e9 and log.value_usd <= 1e9)
+      then 'value_usd must lie between -1e9 and 1e9'
+    when not (log.compute_ms >= 0 and log.compute_ms <= 1e9)
+      then 'compute_ms must lie between 0 and 1e9'
+    when not (log.ttft_ms >= 0 and log.ttft_ms <= 1e9)
+      then 'ttft_ms must lie between 0 and 1e9'
     when not (length(log.model_version) between 1 and 200)
       then 'model_version must have 1 to 200 characters'
     when not (length(log.feature) <= 200 and length(log.variant) <= 200)

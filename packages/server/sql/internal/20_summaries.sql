@@ -215,6 +215,7 @@ declare
     where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
   );
   s_content constant text := regexp_replace(content, '(\w+)', 's.\1', 'g');
+  keyed_content constant text := 'minute, model_version, feature, variant, ' || content;
   excluded_content constant text := regexp_replace(content, '(\w+)', 'excluded.\1', 'g');
   -- Adds summaries (`added`) to the stored ones of the models, for the lengths of bucket named in place of <tiers>,
   -- quantiles included.
@@ -329,32 +330,52 @@ begin
   $function$, nowcast.event_summaries_query('public.inference_logs'),
     nowcast.merge_query('events', 'minute', 'model_version', 'feature', 'variant'));
 
-  -- What summaries must hold: the rows, and what was counted and not kept.
+  -- What summaries must hold, by the keys that events came with: the rows, and what was counted and not kept.
+  execute format($function$
+    create or replace function nowcast.uncapped_summaries(since timestamptz, until timestamptz)
+      returns setof nowcast.minute_summaries language sql stable as $body$
+      select %1$s from nowcast.summaries_of_rows(since, until)
+      union all
+      select %1$s from nowcast.unkept_minutes where minute >= since and minute < until
+      union all
+      select %1$s from nowcast.unkept_partials where minute >= since and minute < until
+    $body$
+  $function$, keyed_content);
+
+  -- The same by the keys that their minutes keep.
   execute format($function$
     create or replace function nowcast.recomputed_summaries(since timestamptz, until timestamptz)
       returns setof nowcast.minute_summaries language sql stable set enable_sort = off as $body$
-      with uncapped as materialized (
-        select %1$s from nowcast.summaries_of_rows(since, until)
-        union all
-        select %1$s from nowcast.unkept_minutes where minute >= since and minute < until
-        union all
-        select %1$s from nowcast.unkept_partials where minute >= since and minute < until
-      ),
+      with uncapped as materialized (select * from nowcast.uncapped_summaries(since, until)),
       parts as materialized (%3$s)
       select %1$s from (%2$s) merged
     $body$
-  $function$, 'minute, model_version, feature, variant, ' || content, nowcast.merge_query('parts', 'minute', 'model_version', 'feature', 'variant'),
+  $function$, keyed_content, nowcast.merge_query('parts', 'minute', 'model_version', 'feature', 'variant'),
     nowcast.capped_query('uncapped', s_content));
 
   -- Sums one minute anew from its rows and from what was not kept, under the compactor's lock. One statement, hence one
   -- snapshot: the partials that it removes belong to the very rows that it counts.
+  --
+  -- A minute that overflowed and whose summaries were given up since does not know its keys any more: what it holds comes
+  -- again as partials, and the compactor, which the caller runs, admits keys as if all of it were new. True then.
+  drop function if exists nowcast.recompute_minute(timestamptz);
   execute format($function$
-    create or replace function nowcast.recompute_minute(stale timestamptz) returns void
+    create function nowcast.recompute_minute(stale timestamptz) returns boolean
       language plpgsql as $body$
     begin
       perform pg_advisory_xact_lock(nowcast.compaction_lock());
       insert into nowcast.corrected_minutes values (stale)
         on conflict (minute) do update set corrected_at = now();
+      if not exists (select from nowcast.minute_summaries s where s.minute = stale)
+        and not exists (select from nowcast.summary_merges s where s.minute = stale) then
+        delete from nowcast.key_overflows k where k.minute = stale;
+        if found then
+          with gone as (delete from nowcast.summary_partials p where p.minute = stale)
+          insert into nowcast.summary_partials (%3$s)
+          select %3$s from nowcast.uncapped_summaries(stale, stale + interval '1 minute');
+          return true;
+        end if;
+      end if;
       with gone as (delete from nowcast.summary_partials p where p.minute = stale),
       counted as materialized (select * from nowcast.recomputed_summaries(stale, stale + interval '1 minute')),
       emptied as (
@@ -364,12 +385,13 @@ begin
             where (c.model_version, c.feature, c.variant) = (s.model_version, s.feature, s.variant)
           )
       )
-      insert into nowcast.minute_summaries (minute, model_version, feature, variant, %1$s)
-      select minute, model_version, feature, variant, %1$s from counted
+      insert into nowcast.minute_summaries (%3$s)
+      select %3$s from counted
       on conflict (minute, model_version, feature, variant) do update set (%1$s) = (%2$s);
+      return false;
     end
     $body$
-  $function$, content, excluded_content);
+  $function$, content, excluded_content, keyed_content);
 
   -- Builds the buckets of one hour anew from the minutes, which only the holder of the lock changes.
   execute format($function$
@@ -548,6 +570,7 @@ declare
   stale timestamptz[];
   taken integer;
   one timestamptz;
+  to_compact boolean := false;
 begin
   if not exists (select from nowcast.stale_minutes) or not pg_try_advisory_xact_lock(nowcast.compaction_lock()) then
     return 0;
@@ -571,7 +594,10 @@ begin
       from nowcast.pruned_tiers p, generate_series(0, 59) i where p.tier = 'minutes' and c.minute < p.until
     ) m;
   foreach one in array coalesce(stale, '{}') loop
-    perform nowcast.recompute_minute(one);
+    to_compact := nowcast.recompute_minute(one) or to_compact;
+  end loop;
+  while to_compact loop
+    to_compact := nowcast.compact(20000) = 20000;
   end loop;
   for one in
     select distinct date_bin('1 hour', m, timestamptz '2000-01-01 00:00:00+00') from unnest(stale) m

@@ -23,7 +23,9 @@ declare
   );
   keyed_content constant text := 'minute, model_version, feature, variant, ' || content;
 begin
-  -- Adds the appended summaries of unkept events up, under the compactor's lock, in one statement as nowcast.gather does.
+  -- Adds the appended summaries of unkept events up, under the compactor's lock, in one statement as nowcast.gather does,
+  -- by the keys that their minutes keep. That is decided when the summary of all events that was committed with one is
+  -- gathered; until then it waits.
   execute format($function$
     create or replace function nowcast.fold_unkept(max_partials integer default 20000) returns integer
       language plpgsql set enable_sort = off as $body$
@@ -35,12 +37,19 @@ begin
       end if;
       with taken as materialized (
         delete from nowcast.unkept_partials
-        where ctid = any (array(select p.ctid from nowcast.unkept_partials p limit max_partials))
+        where ctid = any (array(
+          select p.ctid from nowcast.unkept_partials p
+          where (p.minute, p.model_version, p.feature, p.variant) not in (
+            select s.minute, s.model_version, s.feature, s.variant from nowcast.summary_partials s
+          )
+          limit max_partials
+        ))
         returning *
       ),
-      touched as (select distinct minute, model_version, feature, variant from taken),
+      capped as materialized (%5$s),
+      touched as (select distinct minute, model_version, feature, variant from capped),
       key_rows as materialized (
-        select %1$s from taken
+        select %1$s from capped
         union all
         select %1$s from nowcast.unkept_minutes join touched using (minute, model_version, feature, variant)
       ),
@@ -54,7 +63,8 @@ begin
     end
     $body$
   $function$, keyed_content, nowcast.merge_query('key_rows', 'minute', 'model_version', 'feature', 'variant'),
-    content, regexp_replace(content, '(\w+)', 'excluded.\1', 'g'));
+    content, regexp_replace(content, '(\w+)', 'excluded.\1', 'g'),
+    nowcast.capped_query('taken', regexp_replace(content, '(\w+)', 's.\1', 'g')));
 
   -- The 99th percentile of each model's latency in the last hour, in milliseconds: what lies above is unusual.
   execute format($function$
