@@ -50,6 +50,7 @@ export function observeAnthropic<Client extends object>(
         new AnthropicAnswer(options.captureContent === true),
         models,
         signal,
+        options,
       ),
     });
     observeMethod(messages, 'create', begin);

@@ -61,6 +61,7 @@ export function observeOpenAI<Client extends object>(
         new OpenAIAnswer(options.captureContent === true),
         models,
         signal,
+        options,
       );
       const takesUsage = operation !== 'embeddings' && params.stream === true && !('input' in params);
       return streamUsage && takesUsage ? withUsage(call, params) : { call, params };

@@ -1,4 +1,5 @@
 import type { InferenceEvent, Measurement, ObservedCall } from '../event.ts';
+import { IdleWatch } from './idleWatch.ts';
 
 /** What is needed of a client of Nowcast, whichever build of this package it is from. */
 export interface Recorder {
@@ -13,7 +14,14 @@ export interface ObserveOptions {
    * when absent: prompts and answers never leave the application unless asked for.
    */
   readonly captureContent?: boolean;
+  /**
+   * An answer that the application has not read any further for so long is recorded as it is, `metadata.aborted`. Five
+   * minutes when absent.
+   */
+  readonly idleTimeoutMs?: number;
 }
+
+const defaultIdleTimeoutMs = 300_000;
 
 export type Fields = Partial<InferenceEvent>;
 
@@ -53,7 +61,9 @@ export class ModelCall {
   readonly #asked: string;
   readonly #models: AnsweredModels;
   readonly #signal: AbortSignal | undefined;
+  readonly #idle: IdleWatch;
   #unread: string | undefined;
+  #stopListening: (() => void) | undefined;
 
   /** @param signal by which the application may end the call: that is no failure of the model */
   constructor(
@@ -62,12 +72,41 @@ export class ModelCall {
     reader: AnswerReader,
     models: AnsweredModels,
     signal: AbortSignal | undefined,
+    { idleTimeoutMs = defaultIdleTimeoutMs }: ObserveOptions,
   ) {
+    this.#idle = new IdleWatch(idleTimeoutMs, () => this.end(true));
     this.#asked = call.model_version;
     this.#models = models;
     this.#reader = reader;
     this.#signal = signal;
     this.#measured = recorder.start({ ...call, model_version: models.versionOf(call.model_version) });
+  }
+
+  /** The head of the answer is here; what follows may never be read. */
+  begins(): void {
+    this.#idle.start();
+  }
+
+  /** A stream begins, which the application may end by a signal before it reads any of it. */
+  beginsStream(signal: AbortSignal | undefined): void {
+    this.begins();
+    if (signal === undefined) return;
+    const abort = () => {
+      // An SDK aborts a request that fails, too: while something is being read, that tells what happened.
+      if (!this.#idle.isReading) this.fail(signal.reason, true);
+    };
+    signal.addEventListener('abort', abort);
+    this.#stopListening = () => signal.removeEventListener('abort', abort);
+  }
+
+  /** Waits for what the application asks for, such as the next part of a stream. */
+  async waitFor<Part>(ask: () => PromiseLike<Part>): Promise<Part> {
+    this.#idle.reads();
+    try {
+      return await ask();
+    } finally {
+      this.#idle.hasRead();
+    }
   }
 
   /** A part of a stream. */
@@ -91,15 +130,22 @@ export class ModelCall {
 
   /** @param isCutShort whether the application wanted no more */
   end(isCutShort = false): void {
+    this.#stop();
     const { failure } = this.#reader;
     if (failure !== undefined) this.#measured.fail(failure, this.#fields());
     else this.#measured.succeed(() => this.#fields(isCutShort));
   }
 
-  fail(error: unknown): void {
-    const wasWanted = this.#signal?.aborted !== true || isTimeout(this.#signal.reason);
-    if (wasWanted) this.#measured.fail(error, this.#fields());
+  /** @param wasAborted whether the application is known to have ended it, by whatever signal */
+  fail(error: unknown, wasAborted = this.#signal?.aborted === true): void {
+    this.#stop();
+    if (!wasAborted || isTimeout(this.#signal?.reason)) this.#measured.fail(error, this.#fields());
     else this.end(true);
+  }
+
+  #stop(): void {
+    this.#idle.stop();
+    this.#stopListening?.();
   }
 
   #fields(isCutShort = false): Fields {
@@ -125,18 +171,25 @@ export async function* observeParts<Part>(
   call: ModelCall,
   { isHidden, signal }: { isHidden?: (part: Part) => boolean; signal?: AbortSignal | undefined },
 ): AsyncGenerator<Part, void, undefined> {
+  const iterator = parts[Symbol.asyncIterator]();
+  let isOver = false;
   try {
-    for await (const part of parts) {
-      call.read(part);
-      if (isHidden?.(part) !== true) yield part;
+    for (;;) {
+      const { done, value } = await call.waitFor(() => iterator.next());
+      if (done === true) break;
+      call.read(value);
+      if (isHidden?.(value) !== true) yield value;
     }
+    isOver = true;
     call.end(signal?.aborted);
   } catch (error) {
+    isOver = true;
     call.fail(error);
     throw error;
   } finally {
     // Only the first end counts: here the application has left its loop.
     call.end(true);
+    if (!isOver) await iterator.return?.();
   }
 }
 

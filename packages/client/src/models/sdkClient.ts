@@ -60,6 +60,7 @@ function observePromise(promise: SdkPromise, { call, isHidden }: Attempt): SdkPr
   const observed = promise._thenUnwrap((answer) => {
     if (isStream(answer)) {
       const signal = answer.controller?.signal;
+      call.beginsStream(signal);
       const parts = () => observeParts(answer, call, { ...(isHidden ? { isHidden } : {}), signal });
       return new answer.constructor(parts, answer.controller);
     }
@@ -67,11 +68,11 @@ function observePromise(promise: SdkPromise, { call, isHidden }: Attempt): SdkPr
     return answer;
   });
   const failed = (error: unknown) => call.fail(error);
-  promise.responsePromise?.catch(failed);
+  promise.responsePromise?.then(() => call.begins(), failed);
   const parse = observed.parse.bind(observed);
   observed.parse = () => {
     const parsed = parse();
-    parsed.catch(failed);
+    call.waitFor(() => parsed).catch(failed);
     return parsed;
   };
   const asResponse = observed.asResponse.bind(observed);

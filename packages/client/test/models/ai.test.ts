@@ -1,26 +1,25 @@
 import { createOpenAI } from '@ai-sdk/openai';
-import { APICallError, embed, generateText, stepCountIs, streamText, tool } from 'ai';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import {
+  APICallError,
+  embed,
+  generateText,
+  stepCountIs,
+  streamText,
+  tool,
+  wrapEmbeddingModel,
+  wrapLanguageModel,
+} from 'ai';
+import { MockLanguageModelV3, simulateReadableStream } from 'ai/test';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { observeModel } from '../../src/ai.ts';
-import { type Provider, type ProviderAnswer, startProvider } from '../support/provider.ts';
-import { type Recorded, record } from '../support/recorded.ts';
+import { nowcastMiddleware, type ObserveOptions, observeModel } from '../../src/ai.ts';
+import { withProvider } from '../support/withProvider.ts';
 
-let recorded: Recorded;
-let provider: Provider;
-let answer: (number: number) => ProviderAnswer;
+const set = withProvider();
 let openai: ReturnType<typeof createOpenAI>;
-beforeAll(async () => {
-  recorded = await record();
-  provider = await startProvider((_request, number) => answer(number));
-  openai = createOpenAI({ apiKey: 'k', baseURL: provider.url });
+beforeAll(() => {
+  openai = createOpenAI({ apiKey: 'k', baseURL: set.provider.url });
 });
-afterAll(async () => {
-  await recorded.close();
-  await provider.close();
-});
-// A test that records what it does not look at would be found by the next one.
-afterEach(async () => expect(await recorded.events()).toEqual([]));
 
 const prompt = 'a secret question';
 const usage = {
@@ -68,16 +67,16 @@ const measured = {
   cached_input_tokens: 16,
   output_tokens: 5,
 };
-const observed = (options = {}) => observeModel(openai.chat('gpt-4o'), recorded.nowcast, options);
+const observed = (options = {}) => observeModel(openai.chat('gpt-4o'), set.recorded.nowcast, options);
 
 describe('generateText', () => {
   test('is recorded with model, tokens and context, and its text stays in the application', async () => {
-    answer = () => completion({ content: 'a secret answer' });
-    const { text } = await recorded.nowcast.context({ user_id: 'u1', feature: 'search' }, () =>
+    set.answer = () => completion({ content: 'a secret answer' });
+    const { text } = await set.recorded.nowcast.context({ user_id: 'u1', feature: 'search' }, () =>
       generateText({ model: observed(), prompt }),
     );
     expect(text).toBe('a secret answer');
-    const events = await recorded.events();
+    const events = await set.recorded.events();
     expect(events).toMatchObject([
       {
         ...measured,
@@ -95,8 +94,8 @@ describe('generateText', () => {
   });
 
   test('records each step of a conversation with tools', async () => {
-    const first = provider.requests.length;
-    answer = (number) =>
+    const first = set.provider.requests.length;
+    set.answer = (number) =>
       number === first
         ? completion({ content: null, tool_calls: [call('c1'), call('c2')] }, 'tool_calls')
         : completion({ content: 'sunny' });
@@ -107,7 +106,7 @@ describe('generateText', () => {
       stopWhen: stepCountIs(3),
     });
     expect(text).toBe('sunny');
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       {
         ...measured,
         metadata: { tool_calls: 2, finish_reasons: ['tool-calls'], prompt: expect.stringContaining(prompt) },
@@ -117,7 +116,7 @@ describe('generateText', () => {
   });
 
   test('that fails is recorded for each attempt, with the provider’s status, and the error is the SDK’s', async () => {
-    answer = () => ({
+    set.answer = () => ({
       status: 429,
       json: { error: { message: 'slow down', type: 'requests', code: 'rate_limit_exceeded' } },
     });
@@ -125,7 +124,7 @@ describe('generateText', () => {
       (error: unknown) => error,
     );
     expect(APICallError.isInstance(failure)).toBe(true);
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       {
         model_version: 'gpt-4o',
         is_error: true,
@@ -138,35 +137,35 @@ describe('generateText', () => {
 
 describe('streamText', () => {
   test('has time to the first token and tokens', async () => {
-    answer = () => ({ events: [...hello, ...end] });
+    set.answer = () => ({ events: [...hello, ...end] });
     expect(await streamText({ model: observed(), prompt }).text).toBe('Hello');
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       { ...measured, ttft_ms: expect.any(Number), metadata: { finish_reasons: ['stop'] } },
     ]);
   });
 
   test('that the application aborts is no error', async () => {
-    answer = () => ({ events: [...hello, 'hang'] });
+    set.answer = () => ({ events: [...hello, 'hang'] });
     const user = new AbortController();
     const { textStream } = streamText({ model: observed(), prompt, abortSignal: user.signal });
     for await (const text of textStream) if (text === 'lo') user.abort();
-    const events = await recorded.events();
+    const events = await set.recorded.events();
     expect(events).toMatchObject([{ ttft_ms: expect.any(Number), metadata: { aborted: true } }]);
     expect(events[0]).not.toHaveProperty('is_error');
   });
 
   test('that breaks off in the middle is an error', async () => {
-    answer = () => ({ events: [...hello, 'reset'] });
+    set.answer = () => ({ events: [...hello, 'reset'] });
     const read = async () => {
       for await (const _ of streamText({ model: observed(), prompt, onError: () => undefined }).textStream);
     };
     await expect(read()).rejects.toThrow();
-    expect(await recorded.events()).toMatchObject([{ is_error: true, ttft_ms: expect.any(Number) }]);
+    expect(await set.recorded.events()).toMatchObject([{ is_error: true, ttft_ms: expect.any(Number) }]);
   });
 });
 
 test('embed has its tokens', async () => {
-  answer = () => ({
+  set.answer = () => ({
     json: {
       object: 'list',
       model: 'text-embedding-3-small',
@@ -175,10 +174,10 @@ test('embed has its tokens', async () => {
     },
   });
   await embed({
-    model: observeModel(openai.embedding('text-embedding-3-small'), recorded.nowcast),
+    model: observeModel(openai.embedding('text-embedding-3-small'), set.recorded.nowcast),
     value: 'x',
   });
-  expect(await recorded.events()).toMatchObject([
+  expect(await set.recorded.events()).toMatchObject([
     {
       model_version: 'text-embedding-3-small',
       provider: 'openai',
@@ -186,4 +185,90 @@ test('embed has its tokens', async () => {
       metadata: { operation: 'embeddings' },
     },
   ]);
+});
+
+describe('nowcastMiddleware', () => {
+  const usage3 = {
+    inputTokens: { total: 20, noCache: 4, cacheRead: 16, cacheWrite: undefined },
+    outputTokens: { total: 5, text: 5, reasoning: undefined },
+  };
+  const finishReason = { unified: 'stop' as const, raw: 'stop' };
+  const wrapped = (model: MockLanguageModelV3, options: ObserveOptions = {}) =>
+    wrapLanguageModel({ model, middleware: nowcastMiddleware(set.recorded.nowcast, options) });
+
+  test('records whole answers, tool calls and failures of a wrapped model', async () => {
+    const calls = [{ type: 'tool-call' as const, toolCallId: 'c1', toolName: 'weather', input: '{}' }];
+    const text = [{ type: 'text' as const, text: 'sunny' }];
+    const results = [calls, text].map((content) => ({ content, finishReason, usage: usage3, warnings: [] }));
+    const model = wrapped(
+      new MockLanguageModelV3({ modelId: 'mock-1', provider: 'mock.chat', doGenerate: results }),
+    );
+    const answered = await generateText({
+      model,
+      prompt,
+      tools: { weather: tool({ inputSchema: z.object({}), execute: async () => 'sun' }) },
+      stopWhen: stepCountIs(2),
+    });
+    expect(answered.text).toBe('sunny');
+    const failing = wrapped(
+      new MockLanguageModelV3({
+        modelId: 'mock-1',
+        doGenerate: async () => {
+          throw new Error('overloaded');
+        },
+      }),
+    );
+    await expect(generateText({ model: failing, prompt, maxRetries: 0 })).rejects.toThrow('overloaded');
+    const tokens = { model_version: 'mock-1', input_tokens: 20, cached_input_tokens: 16, output_tokens: 5 };
+    expect(await set.recorded.events()).toMatchObject([
+      { ...tokens, provider: 'mock', metadata: { tool_calls: 1, operation: 'chat' } },
+      { ...tokens, provider: 'mock', metadata: { finish_reasons: ['stop'] } },
+      { model_version: 'mock-1', is_error: true, error_message: 'overloaded' },
+    ]);
+  });
+
+  test('records streams, also those that nobody reads', async () => {
+    const model = new MockLanguageModelV3({
+      modelId: 'mock-1',
+      doStream: async () => ({
+        stream: simulateReadableStream({
+          initialDelayInMs: null,
+          chunkDelayInMs: null,
+          chunks: [
+            { type: 'text-start', id: '1' },
+            { type: 'text-delta', id: '1', delta: 'Hello' },
+            { type: 'text-end', id: '1' },
+            { type: 'finish', finishReason, usage: usage3 },
+          ],
+        }),
+      }),
+    });
+    await wrapped(model, { idleTimeoutMs: 1 }).doStream({ prompt: [] });
+    expect(await set.recorded.events(1)).toMatchObject([
+      { model_version: 'mock-1', metadata: { aborted: true } },
+    ]);
+    expect(await streamText({ model: wrapped(model), prompt }).text).toBe('Hello');
+    expect(await set.recorded.events()).toMatchObject([
+      { ttft_ms: expect.any(Number), output_tokens: 5, metadata: { finish_reasons: ['stop'] } },
+    ]);
+  });
+
+  test('records embeddings', async () => {
+    set.answer = () => ({
+      json: {
+        object: 'list',
+        model: 'text-embedding-3-small',
+        data: [{ object: 'embedding', index: 0, embedding: [0.5] }],
+        usage: { prompt_tokens: 3, total_tokens: 3 },
+      },
+    });
+    const model = wrapEmbeddingModel({
+      model: openai.embedding('text-embedding-3-small'),
+      middleware: nowcastMiddleware(set.recorded.nowcast),
+    });
+    await embed({ model, value: 'x' });
+    expect(await set.recorded.events()).toMatchObject([
+      { input_tokens: 3, metadata: { operation: 'embeddings' } },
+    ]);
+  });
 });

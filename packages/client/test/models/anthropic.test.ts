@@ -1,26 +1,15 @@
 import Anthropic, { RateLimitError } from '@anthropic-ai/sdk';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { observeAnthropic } from '../../src/anthropic.ts';
-import { type Provider, type ProviderAnswer, startProvider } from '../support/provider.ts';
-import { type Recorded, record } from '../support/recorded.ts';
+import { withProvider } from '../support/withProvider.ts';
 
-let recorded: Recorded;
-let provider: Provider;
-let answer: () => ProviderAnswer;
+const set = withProvider();
 let plain: Anthropic;
 let anthropic: Anthropic;
-beforeAll(async () => {
-  recorded = await record();
-  provider = await startProvider(() => answer());
-  plain = new Anthropic({ apiKey: 'k', baseURL: provider.url, maxRetries: 0 });
-  anthropic = observeAnthropic(plain, recorded.nowcast);
+beforeAll(() => {
+  plain = new Anthropic({ apiKey: 'k', baseURL: set.provider.url, maxRetries: 0 });
+  anthropic = observeAnthropic(plain, set.recorded.nowcast);
 });
-afterAll(async () => {
-  await recorded.close();
-  await provider.close();
-});
-// A test that records what it does not look at would be found by the next one.
-afterEach(async () => expect(await recorded.events()).toEqual([]));
 
 const model = 'claude-example-1';
 const answered = 'claude-example-1-20260101';
@@ -72,11 +61,11 @@ const measured = {
 
 describe('a message', () => {
   test('is recorded with model, tokens and context, and its text stays in the application', async () => {
-    answer = () => ({ json: message([{ type: 'text', text: 'a secret answer' }]) });
-    await recorded.nowcast.context({ user_id: 'u1', feature: 'search' }, () =>
+    set.answer = () => ({ json: message([{ type: 'text', text: 'a secret answer' }]) });
+    await set.recorded.nowcast.context({ user_id: 'u1', feature: 'search' }, () =>
       anthropic.messages.create(asked),
     );
-    const events = await recorded.events();
+    const events = await set.recorded.events();
     expect(events).toMatchObject([
       {
         ...measured,
@@ -94,7 +83,7 @@ describe('a message', () => {
   });
 
   test('that uses tools says how many; content is kept where that was asked for', async () => {
-    answer = () => ({
+    set.answer = () => ({
       json: message(
         [
           { type: 'text', text: 'one moment' },
@@ -103,9 +92,9 @@ describe('a message', () => {
         'tool_use',
       ),
     });
-    const open = observeAnthropic(plain, recorded.nowcast, { captureContent: true, provider: 'aws' });
+    const open = observeAnthropic(plain, set.recorded.nowcast, { captureContent: true, provider: 'aws' });
     await open.messages.create(asked);
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       {
         provider: 'aws',
         metadata: {
@@ -119,29 +108,29 @@ describe('a message', () => {
   });
 
   test('of the beta, and with its response, is recorded once', async () => {
-    answer = () => ({ json: message([{ type: 'text', text: 'x' }]) });
+    set.answer = () => ({ json: message([{ type: 'text', text: 'x' }]) });
     await anthropic.beta.messages.create(asked);
     const { data, response } = await anthropic.messages.create(asked).withResponse();
     expect([data.id, response.status]).toEqual(['msg-1', 200]);
     await plain.messages.create(asked);
-    expect(await recorded.events()).toMatchObject([measured, measured]);
+    expect(await set.recorded.events()).toMatchObject([measured, measured]);
   });
 });
 
 describe('a streamed message', () => {
   test('has time to the first token and tokens, read event by event and by the helper', async () => {
-    answer = () => ({ events: streamed(begin, ...text, stop(), ...end('end_turn')) });
+    set.answer = () => ({ events: streamed(begin, ...text, stop(), ...end('end_turn')) });
     let said = '';
     for await (const event of await anthropic.messages.create({ ...asked, stream: true }))
       if (event.type === 'content_block_delta' && event.delta.type === 'text_delta') said += event.delta.text;
     expect(said).toBe('Hello');
     expect(await anthropic.messages.stream(asked).finalText()).toBe('Hello');
     const whole = { ...measured, ttft_ms: expect.any(Number), metadata: { finish_reasons: ['end_turn'] } };
-    expect(await recorded.events()).toMatchObject([whole, whole]);
+    expect(await set.recorded.events()).toMatchObject([whole, whole]);
   });
 
   test('of tool calls counts them', async () => {
-    answer = () => ({
+    set.answer = () => ({
       events: streamed(
         begin,
         block({ type: 'tool_use', id: 't1', name: 'weather', input: {} }),
@@ -152,26 +141,26 @@ describe('a streamed message', () => {
     });
     const final = await anthropic.messages.stream(asked).finalMessage();
     expect(final.stop_reason).toBe('tool_use');
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       { ttft_ms: expect.any(Number), metadata: { tool_calls: 1, finish_reasons: ['tool_use'] } },
     ]);
   });
 
   test('that the application aborts is no error', async () => {
-    answer = () => ({ events: [...streamed(begin, ...text), 'hang'] });
+    set.answer = () => ({ events: [...streamed(begin, ...text), 'hang'] });
     const stream = anthropic.messages.stream(asked);
     stream.on('text', () => stream.abort());
     await expect(stream.finalMessage()).rejects.toThrow('aborted');
-    const events = await recorded.events();
+    const events = await set.recorded.events();
     expect(events).toMatchObject([{ model_version: answered, metadata: { aborted: true } }]);
     expect(events[0]).not.toHaveProperty('is_error');
   });
 
   test('that fails in the middle is an error', async () => {
     const failure = { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } };
-    answer = () => ({ events: streamed(begin, ...text, failure) });
+    set.answer = () => ({ events: streamed(begin, ...text, failure) });
     await expect(anthropic.messages.stream(asked).finalMessage()).rejects.toThrow('Overloaded');
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       {
         model_version: answered,
         is_error: true,
@@ -183,13 +172,13 @@ describe('a streamed message', () => {
 });
 
 test('a call that is refused has status and type, and counts for the version that answered last', async () => {
-  answer = () => ({
+  set.answer = () => ({
     status: 429,
     json: { type: 'error', error: { type: 'rate_limit_error', message: 'slow down' } },
   });
   const failure = await anthropic.messages.create(asked).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(RateLimitError);
-  expect(await recorded.events()).toMatchObject([
+  expect(await set.recorded.events()).toMatchObject([
     {
       model_version: answered,
       is_error: true,

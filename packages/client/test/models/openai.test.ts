@@ -1,26 +1,15 @@
 import OpenAI, { APIUserAbortError, RateLimitError } from 'openai';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { observeOpenAI } from '../../src/openai.ts';
-import { type Provider, type ProviderAnswer, startProvider } from '../support/provider.ts';
-import { type Recorded, record } from '../support/recorded.ts';
+import { withProvider } from '../support/withProvider.ts';
 
-let recorded: Recorded;
-let provider: Provider;
-let answer: (number: number) => ProviderAnswer;
+const set = withProvider();
 let plain: OpenAI;
 let openai: OpenAI;
-beforeAll(async () => {
-  recorded = await record();
-  provider = await startProvider((_request, number) => answer(number));
-  plain = new OpenAI({ apiKey: 'k', baseURL: provider.url, maxRetries: 0 });
-  openai = observeOpenAI(plain, recorded.nowcast, { streamUsage: true });
+beforeAll(() => {
+  plain = new OpenAI({ apiKey: 'k', baseURL: set.provider.url, maxRetries: 0 });
+  openai = observeOpenAI(plain, set.recorded.nowcast, { streamUsage: true });
 });
-afterAll(async () => {
-  await recorded.close();
-  await provider.close();
-});
-// A test that records what it does not look at would be found by the next one.
-afterEach(async () => expect(await recorded.events()).toEqual([]));
 
 const asked = { model: 'gpt-4o', messages: [{ role: 'user' as const, content: 'a secret question' }] };
 const usage = {
@@ -78,12 +67,12 @@ const measured = {
 
 describe('a chat', () => {
   test('is recorded with model, tokens and context, and its text stays in the application', async () => {
-    answer = () => ({ json: completion({ content: 'a secret answer' }) });
-    const said = await recorded.nowcast.context({ user_id: 'u1', feature: 'search', variant: 'b' }, () =>
+    set.answer = () => ({ json: completion({ content: 'a secret answer' }) });
+    const said = await set.recorded.nowcast.context({ user_id: 'u1', feature: 'search', variant: 'b' }, () =>
       openai.chat.completions.create(asked),
     );
     expect(said.choices[0]?.message.content).toBe('a secret answer');
-    const events = await recorded.events();
+    const events = await set.recorded.events();
     expect(events).toMatchObject([
       {
         ...measured,
@@ -107,25 +96,25 @@ describe('a chat', () => {
       type: 'function',
       function: { name: 'weather', arguments: '{"at":"secret"}' },
     };
-    answer = () => ({
+    set.answer = () => ({
       json: completion({ content: null, tool_calls: [call, { ...call, id: 'call-2' }] }, 'tool_calls'),
     });
     await openai.chat.completions.create({ ...asked, tools: [tool] });
-    const events = await recorded.events();
+    const events = await set.recorded.events();
     expect(events).toMatchObject([{ metadata: { tool_calls: 2, finish_reasons: ['tool_calls'] } }]);
     expect(JSON.stringify(events)).not.toContain('secret');
   });
 
   test('keeps its text where that was asked for', async () => {
-    answer = () => ({ json: completion({ content: 'an answer' }) });
-    await observeOpenAI(plain, recorded.nowcast, { captureContent: true }).chat.completions.create(asked);
-    expect(await recorded.events()).toMatchObject([
+    set.answer = () => ({ json: completion({ content: 'an answer' }) });
+    await observeOpenAI(plain, set.recorded.nowcast, { captureContent: true }).chat.completions.create(asked);
+    expect(await set.recorded.events()).toMatchObject([
       { metadata: { prompt: '[{"role":"user","content":"a secret question"}]', completion: 'an answer' } },
     ]);
   });
 
   test('gives withResponse(), asResponse() and the helpers as the SDK does, each recorded once', async () => {
-    answer = () => ({ json: completion({ content: '{}' }) });
+    set.answer = () => ({ json: completion({ content: '{}' }) });
     const { data, response } = await openai.chat.completions.create(asked).withResponse();
     expect([data.id, response.status]).toEqual(['chatcmpl-1', 200]);
     const raw = await openai.chat.completions.create(asked).asResponse();
@@ -134,7 +123,7 @@ describe('a chat', () => {
     expect(parsed.choices[0]?.message.content).toBe('{}');
     await openai.withOptions({ timeout: 5_000 }).chat.completions.create(asked);
     await plain.chat.completions.create(asked);
-    const events = await recorded.events();
+    const events = await set.recorded.events();
     expect(events).toHaveLength(4);
     expect(events.filter(({ input_tokens }) => input_tokens === 20)).toHaveLength(3);
   });
@@ -149,7 +138,7 @@ describe('a streamed chat', () => {
   ];
 
   test('has time to the first token and tokens, and the application sees the chunks it expects', async () => {
-    answer = () => ({ events: [...text, usageChunk, done] });
+    set.answer = () => ({ events: [...text, usageChunk, done] });
     let said = '';
     let chunks = 0;
     for await (const part of await openai.chat.completions.create({ ...asked, stream: true })) {
@@ -157,8 +146,8 @@ describe('a streamed chat', () => {
       chunks++;
     }
     expect([said, chunks]).toEqual(['Hello', 4]);
-    expect(provider.requests.at(-1)?.body).toMatchObject({ stream_options: { include_usage: true } });
-    const events = await recorded.events();
+    expect(set.provider.requests.at(-1)?.body).toMatchObject({ stream_options: { include_usage: true } });
+    const events = await set.recorded.events();
     expect(events).toMatchObject([
       { ...measured, ttft_ms: expect.any(Number), metadata: { finish_reasons: ['stop'] } },
     ]);
@@ -166,7 +155,7 @@ describe('a streamed chat', () => {
   });
 
   test('of an application that asks for usage itself keeps the chunk that brings it', async () => {
-    answer = () => ({ events: [...text, usageChunk, done] });
+    set.answer = () => ({ events: [...text, usageChunk, done] });
     const stream = await openai.chat.completions.create({
       ...asked,
       stream: true,
@@ -175,22 +164,22 @@ describe('a streamed chat', () => {
     const parts = [];
     for await (const part of stream) parts.push(part);
     expect(parts.at(-1)?.usage?.prompt_tokens).toBe(20);
-    expect(await recorded.events()).toMatchObject([measured]);
+    expect(await set.recorded.events()).toMatchObject([measured]);
   });
 
   test('is sent to a server that is not OpenAI as the application wrote it', async () => {
-    answer = () => ({ events: [...text, done] });
-    const careful = observeOpenAI(plain, recorded.nowcast);
+    set.answer = () => ({ events: [...text, done] });
+    const careful = observeOpenAI(plain, set.recorded.nowcast);
     for await (const _ of await careful.chat.completions.create({ ...asked, stream: true }));
-    expect(provider.requests.at(-1)?.body).not.toHaveProperty('stream_options');
-    const events = await recorded.events();
+    expect(set.provider.requests.at(-1)?.body).not.toHaveProperty('stream_options');
+    const events = await set.recorded.events();
     expect(events).toMatchObject([{ model_version: 'gpt-4o-2024-08-06' }]);
     expect(events[0]).not.toHaveProperty('input_tokens');
   });
 
   test('is observed inside the stream() helper, tool calls included', async () => {
     const call = (index: number, more: object) => chunk({ tool_calls: [{ index, ...more }] });
-    answer = () => ({
+    set.answer = () => ({
       events: [
         chunk({ role: 'assistant', content: null }),
         call(0, { id: 'call-1', type: 'function', function: { name: 'weather', arguments: '' } }),
@@ -203,7 +192,7 @@ describe('a streamed chat', () => {
     });
     const final = await openai.chat.completions.stream({ ...asked, tools: [tool] }).finalChatCompletion();
     expect(final.choices[0]?.message.tool_calls).toHaveLength(2);
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       {
         ...measured,
         ttft_ms: expect.any(Number),
@@ -213,13 +202,13 @@ describe('a streamed chat', () => {
   });
 
   test('that the application leaves, or aborts, is no error', async () => {
-    answer = () => ({ events: [...text.slice(0, 2), 'hang'] });
+    set.answer = () => ({ events: [...text.slice(0, 2), 'hang'] });
     for await (const part of await openai.chat.completions.create({ ...asked, stream: true }))
       if (part.choices[0]?.delta.content === 'Hel') break;
     const user = new AbortController();
     const stream = await openai.chat.completions.create({ ...asked, stream: true }, { signal: user.signal });
     for await (const part of stream) if (part.choices[0]?.delta.content === 'Hel') user.abort();
-    const events = await recorded.events();
+    const events = await set.recorded.events();
     expect(events).toMatchObject([
       { ttft_ms: expect.any(Number), metadata: { aborted: true } },
       { ttft_ms: expect.any(Number), metadata: { aborted: true } },
@@ -227,8 +216,37 @@ describe('a streamed chat', () => {
     expect(events.some(({ is_error }) => is_error)).toBe(false);
   });
 
+  test('that nobody reads, or reads to its end, is recorded all the same', async () => {
+    set.answer = () => ({ events: [...text, usageChunk, done] });
+    const impatient = observeOpenAI(plain, set.recorded.nowcast, { idleTimeoutMs: 1 });
+    await impatient.chat.completions.create({ ...asked, stream: true });
+    const [unread] = await set.recorded.events(1);
+    expect(unread).toMatchObject({ model_version: expect.any(String), metadata: { aborted: true } });
+    expect(unread).not.toHaveProperty('is_error');
+
+    const stream = await impatient.chat.completions.create({ ...asked, stream: true });
+    await stream[Symbol.asyncIterator]().next();
+    expect(await set.recorded.events(1)).toMatchObject([{ metadata: { aborted: true } }]);
+
+    // Not even awaited.
+    void impatient.chat.completions.create(asked);
+    expect(await set.recorded.events(1)).toMatchObject([{ metadata: { aborted: true } }]);
+  });
+
+  test('that is aborted before anybody reads it is recorded at once', async () => {
+    set.answer = () => ({ events: [...text.slice(0, 2), 'hang'] });
+    const { controller } = await openai.chat.completions.create({ ...asked, stream: true });
+    controller.abort();
+    const user = new AbortController();
+    await openai.chat.completions.create({ ...asked, stream: true }, { signal: user.signal });
+    user.abort();
+    const events = await set.recorded.events(2);
+    expect(events).toMatchObject([{ metadata: { aborted: true } }, { metadata: { aborted: true } }]);
+    expect(events.some(({ is_error }) => is_error)).toBe(false);
+  });
+
   test('that breaks off is an error, of the same stream and with the same error for the application', async () => {
-    answer = () => ({
+    set.answer = () => ({
       events: [
         ...text.slice(0, 2),
         { data: { error: { message: 'overloaded', code: 'server_error', type: 'server_error' } } },
@@ -238,9 +256,9 @@ describe('a streamed chat', () => {
       for await (const _ of await openai.chat.completions.create({ ...asked, stream: true }));
     };
     await expect(read()).rejects.toThrow('overloaded');
-    answer = () => ({ events: [...text.slice(0, 2), 'reset'] });
+    set.answer = () => ({ events: [...text.slice(0, 2), 'reset'] });
     await expect(read()).rejects.toThrow();
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       {
         model_version: 'gpt-4o-2024-08-06',
         is_error: true,
@@ -254,13 +272,13 @@ describe('a streamed chat', () => {
 
 describe('a call that fails', () => {
   test('has the provider’s status, code and type, and counts for the version that answered last', async () => {
-    answer = () => ({
+    set.answer = () => ({
       status: 429,
       json: { error: { message: 'slow down', type: 'requests', code: 'rate_limit_exceeded' } },
     });
     const failure = await openai.chat.completions.create(asked).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(RateLimitError);
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       {
         model_version: 'gpt-4o-2024-08-06',
         is_error: true,
@@ -276,22 +294,22 @@ describe('a call that fails', () => {
   });
 
   test('is recorded once when the SDK’s own retry succeeds', async () => {
-    const first = provider.requests.length;
-    answer = (number) =>
+    const first = set.provider.requests.length;
+    set.answer = (number) =>
       number === first ? { status: 500, json: {} } : { json: completion({ content: 'x' }) };
     await openai.withOptions({ maxRetries: 1 }).chat.completions.create(asked);
-    expect(provider.requests.length - first).toBe(2);
-    expect(await recorded.events()).toMatchObject([measured]);
+    expect(set.provider.requests.length - first).toBe(2);
+    expect(await set.recorded.events()).toMatchObject([measured]);
   });
 
   test('because the application aborted it is no error; because its patience ended it is one', async () => {
-    answer = () => ({ events: ['hang'] });
+    set.answer = () => ({ events: ['hang'] });
     const user = new AbortController();
     const call = openai.chat.completions.create(asked, { signal: user.signal });
     user.abort();
     expect(await call.catch((error: unknown) => error)).toBeInstanceOf(APIUserAbortError);
     await openai.chat.completions.create(asked, { signal: AbortSignal.timeout(20) }).catch(() => undefined);
-    const [aborted, late] = await recorded.events();
+    const [aborted, late] = await set.recorded.events();
     expect(aborted).toMatchObject({ metadata: { aborted: true } });
     expect(aborted).not.toHaveProperty('is_error');
     expect(late).toMatchObject({ is_error: true });
@@ -324,9 +342,9 @@ describe('a response', () => {
   const question = { model: 'gpt-4o', input: 'a secret question' };
 
   test('is recorded whole', async () => {
-    answer = () => ({ json: response });
+    set.answer = () => ({ json: response });
     expect((await openai.responses.create(question)).output_text).toBe('Hello');
-    expect(await recorded.events()).toMatchObject([
+    expect(await set.recorded.events()).toMatchObject([
       { ...measured, metadata: { finish_reasons: ['stop'], reasoning_tokens: 2 } },
     ]);
   });
@@ -351,7 +369,7 @@ describe('a response', () => {
         content_index: 0,
       },
     };
-    answer = () => ({
+    set.answer = () => ({
       events: [
         begin,
         delta,
@@ -359,14 +377,14 @@ describe('a response', () => {
       ],
     });
     for await (const _ of await openai.responses.create({ ...question, stream: true }));
-    expect(await recorded.events()).toMatchObject([{ ...measured, ttft_ms: expect.any(Number) }]);
+    expect(await set.recorded.events()).toMatchObject([{ ...measured, ttft_ms: expect.any(Number) }]);
     const failed = {
       ...response,
       status: 'failed',
       error: { code: 'server_error', message: 'it broke' },
       usage: null,
     };
-    answer = () => ({
+    set.answer = () => ({
       events: [
         begin,
         delta,
@@ -374,8 +392,8 @@ describe('a response', () => {
       ],
     });
     for await (const _ of await openai.responses.create({ ...question, stream: true }));
-    expect(provider.requests.at(-1)?.body).not.toHaveProperty('stream_options');
-    expect(await recorded.events()).toMatchObject([
+    expect(set.provider.requests.at(-1)?.body).not.toHaveProperty('stream_options');
+    expect(await set.recorded.events()).toMatchObject([
       {
         is_error: true,
         error_message: 'it broke',
@@ -387,7 +405,7 @@ describe('a response', () => {
 });
 
 test('an embedding has its tokens', async () => {
-  answer = () => ({
+  set.answer = () => ({
     json: {
       object: 'list',
       model: 'text-embedding-3-small',
@@ -396,11 +414,11 @@ test('an embedding has its tokens', async () => {
     },
   });
   await openai.embeddings.create({ model: 'text-embedding-3-small', input: 'x', encoding_format: 'float' });
-  expect(await recorded.events()).toMatchObject([
+  expect(await set.recorded.events()).toMatchObject([
     { model_version: 'text-embedding-3-small', input_tokens: 3 },
   ]);
 });
 
 test('an SDK too old for withOptions() is named, not half observed', () => {
-  expect(() => observeOpenAI({ chat: {} }, recorded.nowcast)).toThrow(/withOptions/);
+  expect(() => observeOpenAI({ chat: {} }, set.recorded.nowcast)).toThrow(/withOptions/);
 });
