@@ -174,6 +174,31 @@ describe('the ledger', () => {
     expect(await pipeline.query('select from nowcast.period_summaries')).toEqual([]);
   });
 
+  test('waits for a compactor that is at work, instead of taking days for closed that it has not corrected yet', async () => {
+    await empty();
+    await insertEvents('2024-10-26', '2024-10-27', '1 hour');
+    await pipeline.query('select nowcast.compact()');
+    await closePeriods(pipeline.pool, options);
+    await pipeline.query(
+      `update inference_logs set is_error = not is_error where timestamp = '2024-10-26 10:00'`,
+    );
+    const compactor = await pipeline.pool.connect();
+    await compactor.query('begin; select pg_advisory_xact_lock(nowcast.compaction_lock())');
+    const closing = closePeriods(pipeline.pool, options);
+    await expect
+      .poll(() =>
+        pipeline.query(
+          `select from pg_locks where locktype = 'advisory' and not granted
+             and database = (select oid from pg_database where datname = current_database())`,
+        ),
+      )
+      .toHaveLength(1);
+    await compactor.query('commit');
+    compactor.release();
+    expect((await closing).days).toEqual(['2024-10-26']);
+    expect(await daily()).toEqual(await recounted('UTC', '2024-10-28'));
+  });
+
   test('gives each period to one of several servers', async () => {
     await empty();
     await makeDays('2024-09-01', '2024-09-30');

@@ -210,13 +210,10 @@ $$;
 
 do $build$
 declare
-  content constant text := (
-    select string_agg(attname, ', ' order by attnum) from pg_attribute
-    where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
-  );
-  s_content constant text := regexp_replace(content, '(\w+)', 's.\1', 'g');
+  content constant text := nowcast.summary_columns();
+  s_content constant text := nowcast.summary_columns('s.');
   keyed_content constant text := 'minute, model_version, feature, variant, ' || content;
-  excluded_content constant text := regexp_replace(content, '(\w+)', 'excluded.\1', 'g');
+  excluded_content constant text := nowcast.summary_columns('excluded.');
   -- Adds summaries (`added`) to the stored ones of the models, for the lengths of bucket named in place of <tiers>,
   -- quantiles included.
   model_tiers constant text := format($query$

@@ -1,26 +1,10 @@
 -- Sampling: the summary of what was not kept, and what the doors know of ordinary and unusual events.
 
--- Attributes that a summary gained after the tables were made.
-do $$
-declare
-  gained record;
-begin
-  for gained in
-    select t.relation, a.attname, format_type(a.atttypid, a.atttypmod) as type
-    from pg_attribute a cross join (values ('unkept_partials'), ('unkept_minutes')) t (relation)
-    where a.attrelid = 'nowcast.minute_summaries'::regclass and a.attnum > 0 and not a.attisdropped
-  loop
-    execute format('alter table nowcast.%I add column if not exists %I %s', gained.relation, gained.attname, gained.type);
-  end loop;
-end
-$$;
+select nowcast.add_summary_columns('nowcast.unkept_partials'), nowcast.add_summary_columns('nowcast.unkept_minutes');
 
 do $build$
 declare
-  content constant text := (
-    select string_agg(attname, ', ' order by attnum) from pg_attribute
-    where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
-  );
+  content constant text := nowcast.summary_columns();
   keyed_content constant text := 'minute, model_version, feature, variant, ' || content;
 begin
   -- Adds the appended summaries of unkept events up, under the compactor's lock, in one statement as nowcast.gather does,
@@ -63,8 +47,8 @@ begin
     end
     $body$
   $function$, keyed_content, nowcast.merge_query('key_rows', 'minute', 'model_version', 'feature', 'variant'),
-    content, regexp_replace(content, '(\w+)', 'excluded.\1', 'g'),
-    nowcast.capped_query('taken', regexp_replace(content, '(\w+)', 's.\1', 'g')));
+    content, nowcast.summary_columns('excluded.'),
+    nowcast.capped_query('taken', nowcast.summary_columns('s.')));
 
   -- The 99th percentile of each model's latency in the last hour, in milliseconds: what lies above is unusual.
   execute format($function$
@@ -79,7 +63,7 @@ begin
         nowcast.latency_quantiles(m.latency_bins, m.latency_bin_counts, array[0.99],
           m.latency_min_ms, m.latency_max_ms) q (quantiles)
     $body$
-  $function$, regexp_replace(content, '(\w+)', 's.\1', 'g'), nowcast.merge_query('parts', 'model_version'));
+  $function$, nowcast.summary_columns('s.'), nowcast.merge_query('parts', 'model_version'));
 end
 $build$;
 

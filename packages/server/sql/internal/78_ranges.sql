@@ -4,10 +4,7 @@ drop function if exists nowcast.range_buckets(timestamptz, timestamptz);
 
 do $build$
 declare
-  content constant text := (
-    select string_agg(attname, ', ' order by attnum) from pg_attribute
-    where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
-  );
+  content constant text := nowcast.summary_columns();
 begin
   -- What covers a range exactly: whole hours, and five minutes at its edges, since not every zone's midnight is a full
   -- hour of UTC. What the compactor has not taken yet comes as further rows, without quantiles, of the buckets that it
@@ -41,7 +38,7 @@ begin
       where s.minute < until
         and date_bin(make_interval(secs => t.tier_seconds), s.minute, origin) >= since
     $body$
-  $function$, regexp_replace(content, '(\w+)', 's.\1', 'g'));
+  $function$, nowcast.summary_columns('s.'));
 end
 $build$;
 

@@ -1,18 +1,6 @@
 -- The ladder above the hours: days, weeks and months by model, closed once and again only when what they hold changed.
 
--- Attributes that a summary gained after the table was made.
-do $$
-declare
-  gained record;
-begin
-  for gained in
-    select attname, format_type(atttypid, atttypmod) as type from pg_attribute
-    where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
-  loop
-    execute format('alter table nowcast.period_summaries add column if not exists %I %s', gained.attname, gained.type);
-  end loop;
-end
-$$;
+select nowcast.add_summary_columns('nowcast.period_summaries');
 
 -- The first moment of a day in a zone. Where clocks go over midnight, a day begins at the first of two midnights, or
 -- after the gap.
@@ -67,11 +55,8 @@ $$;
 
 do $build$
 declare
-  content constant text := (
-    select string_agg(attname, ', ' order by attnum) from pg_attribute
-    where attrelid = 'nowcast.summary_content'::regclass and attnum > 0 and not attisdropped
-  );
-  s_content constant text := regexp_replace(content, '(\w+)', 's.\1', 'g');
+  content constant text := nowcast.summary_columns();
+  s_content constant text := nowcast.summary_columns('s.');
 begin
   -- Closes one day: its summaries, daily_metrics_summary, the ledger; its week and month are marked to follow. False
   -- when it is closed with this very content already. The content is read after its fingerprint, so what comes between

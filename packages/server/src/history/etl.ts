@@ -80,11 +80,18 @@ async function settleSummaries(pool: pg.Pool): Promise<void> {
   await untilDone(pool, 'select nowcast.recompute_stale() as worked');
 }
 
+/**
+ * Waits for its turn among compactors: they leave it to each other, and what one of them holds at this moment is not settled.
+ *
+ * @param text a statement that returns how much it did as `worked`
+ */
 async function untilDone(pool: pg.Pool, text: string): Promise<void> {
+  // Two statements of one simple query are one transaction, which the lock belongs to.
+  const turn = `select pg_advisory_xact_lock(nowcast.compaction_lock()); ${text}`;
   let worked: number;
   do {
-    const { rows } = await pool.query<{ worked: number }>(text);
-    worked = rows[0]!.worked;
+    const results = (await pool.query(turn)) as unknown as [unknown, pg.QueryResult<{ worked: number }>];
+    worked = results[1].rows[0]!.worked;
   } while (worked > 0);
 }
 
