@@ -21,6 +21,7 @@ export default defineConfig({
     // Waiting ends with the event. These end what will never come, and a busy machine must not reach them.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    teardownTimeout: 60_000,
     expect: { poll: { timeout: 30_000 } },
   },
 });

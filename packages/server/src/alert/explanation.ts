@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg';
 import { type Attribution, attribute, type Dimension } from './explain/attribution.ts';
-import { Bounded } from './explain/bounded.ts';
+import { Bounded, type Bounds } from './explain/bounded.ts';
 import { readCells } from './explain/cells.ts';
 import { readDeployed } from './explain/deployed.ts';
 import { readExamples } from './explain/examples.ts';
@@ -83,9 +83,13 @@ export interface Explanation {
  *
  * @throws what the database throws when it is away; RangeError when a window ends before it begins
  */
-export async function explain(db: Pool | PoolClient, question: Question): Promise<Explanation> {
+export async function explain(
+  db: Pool | PoolClient,
+  question: Question,
+  bounds?: Bounds,
+): Promise<Explanation> {
   const windows = windowsOf(question);
-  return await Bounded.use(db, async (bounded) => {
+  return await Bounded.use(db, bounds, async (bounded) => {
     const cells = await bounded.part('summaries', (query) => readCells(query, question, windows));
     const rows =
       cells && (await bounded.part('users', (query) => readRowDimensions(query, question, windows, cells)));

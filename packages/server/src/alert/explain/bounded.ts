@@ -2,9 +2,13 @@ import { DatabaseError, type Pool, type PoolClient, type QueryResultRow } from '
 
 export type Query = <Row extends QueryResultRow>(text: string, values?: readonly unknown[]) => Promise<Row[]>;
 
-/** One statement's and all statements' time: whoever waits for an explanation has news to tell. */
-const maxStatementMs = 1_000;
-const maxTotalMs = 2_500;
+/** How long an explanation may take: whoever waits for it has news to tell. */
+export interface Bounds {
+  readonly statementMs: number;
+  readonly totalMs: number;
+}
+
+const defaultBounds: Bounds = { statementMs: 1_000, totalMs: 2_500 };
 const statementCancelled = '57014';
 
 /** Runs parts of a question on one connection, in a transaction that is undone; a part that takes too long is left out. */
@@ -12,21 +16,25 @@ export class Bounded {
   /** Names of the parts that took too long. */
   readonly leftOut: string[] = [];
   readonly #client: PoolClient;
-  readonly #endsAtMs = performance.now() + maxTotalMs;
+  readonly #statementMs: number;
+  readonly #endsAtMs: number;
 
-  private constructor(client: PoolClient) {
+  private constructor(client: PoolClient, { statementMs, totalMs }: Bounds) {
     this.#client = client;
+    this.#statementMs = statementMs;
+    this.#endsAtMs = performance.now() + totalMs;
   }
 
   static async use<Result>(
     db: Pool | PoolClient,
+    bounds: Bounds | undefined,
     work: (bounded: Bounded) => Promise<Result>,
   ): Promise<Result> {
-    if (isClient(db)) return await Bounded.#on(db, work);
+    if (isClient(db)) return await Bounded.#on(db, bounds, work);
     const client = await db.connect();
     let broken: Error | undefined;
     try {
-      return await Bounded.#on(client, work);
+      return await Bounded.#on(client, bounds, work);
     } catch (error) {
       if (!(error instanceof DatabaseError)) broken = error as Error;
       throw error;
@@ -35,11 +43,15 @@ export class Bounded {
     }
   }
 
-  static async #on<Result>(client: PoolClient, work: (bounded: Bounded) => Promise<Result>): Promise<Result> {
+  static async #on<Result>(
+    client: PoolClient,
+    bounds: Bounds = defaultBounds,
+    work: (bounded: Bounded) => Promise<Result>,
+  ): Promise<Result> {
     const inTransaction = client.getTransactionStatus() === 'T';
     await client.query(inTransaction ? 'savepoint nowcast_explain' : 'begin read only');
     try {
-      return await work(new Bounded(client));
+      return await work(new Bounded(client, bounds));
     } finally {
       // Takes the settings back too.
       await client.query(
@@ -57,7 +69,7 @@ export class Bounded {
       this.leftOut.push(name);
       return undefined;
     }
-    const timeoutMs = Math.ceil(Math.min(maxStatementMs, leftMs));
+    const timeoutMs = Math.ceil(Math.min(this.#statementMs, leftMs));
     await this.#client.query(`savepoint nowcast_explain_part; set local statement_timeout = ${timeoutMs}`);
     try {
       return await work(
