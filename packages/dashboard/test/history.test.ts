@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parse } from 'csv-parse/sync';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
 import { event, events, eventually, expectNoSidewaysScroll, panel, panelState } from './support/live.ts';
 import { startPages } from './support/pages.ts';
@@ -37,10 +37,13 @@ const pages = startPages({
       event({ timestamp: noon(2), model_version: formula }),
     );
     // Summaries of days come a few seconds after their events.
-    await eventually(async () => {
-      await server.cli('etl', 'run');
-      return await server.read('daily_metrics_summary?select=date');
-    }).toHaveLength(24 * 2 + 1);
+    await vi.waitFor(
+      async () => {
+        await server.cli('etl', 'run');
+        expect(await server.read('daily_metrics_summary?select=date')).toHaveLength(24 * 2 + 1);
+      },
+      { timeout: 60_000 },
+    );
   },
 });
 
