@@ -36,7 +36,59 @@ const overloaded = {
   headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds.' } },
 };
 
-/** OpenAPI 3.1 description of the ingest and health routes. */
+/** What a rule would have done over stored history, and the question for it. */
+const backtestQuestion = {
+  type: 'object',
+  required: ['rule'],
+  additionalProperties: false,
+  properties: {
+    rule: {
+      type: 'object',
+      description:
+        'The name of a rule and what is to be different, or a rule with a kind; fields as in the table alert_rules.',
+      properties: {
+        name: { type: 'string' },
+        kind: { type: 'string' },
+        condition: { type: 'object' },
+        severity: { enum: ['warning', 'critical'] },
+        min_events: { type: 'integer', minimum: 0 },
+        for_seconds: { type: 'integer', minimum: 0 },
+        keep_firing_seconds: { type: 'integer', minimum: 0 },
+      },
+    },
+    since: { type: 'string', format: 'date-time', description: 'A week ago without it; at most 92 days.' },
+    until: { type: 'string', format: 'date-time', description: 'Now without it.' },
+  },
+};
+const frequency = { count: { type: 'integer' }, per_week: { type: 'number' } };
+const backtestAnswer = {
+  type: 'object',
+  required: ['since', 'until', 'alerts', 'count', 'per_week', 'notes'],
+  properties: {
+    since: { type: 'string', format: 'date-time' },
+    until: { type: 'string', format: 'date-time' },
+    alerts: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          labels: { type: 'object', additionalProperties: { type: 'string' } },
+          severity: { enum: ['warning', 'critical'] },
+          opened_at: { type: 'string', format: 'date-time' },
+          resolved_at: { type: ['string', 'null'], format: 'date-time' },
+          first_bad_at: { type: 'string', format: 'date-time' },
+          delay_seconds: { type: 'number' },
+          message: { type: 'string' },
+        },
+      },
+    },
+    ...frequency,
+    current: { type: 'object', description: 'What the rule does as it stands.', properties: frequency },
+    notes: { type: 'array', items: { type: 'string' } },
+  },
+};
+
+/** OpenAPI 3.1 description of the ingest and health routes, and of backtests. */
 export function openApi(serverUrl: string): JsonSchema {
   return {
     openapi: '3.1.0',
@@ -131,6 +183,20 @@ export function openApi(serverUrl: string): JsonSchema {
             }),
             400: failure('The feedback breaks a rule.'),
             503: overloaded,
+          },
+        },
+      },
+      '/alerts/backtest': {
+        post: {
+          summary: 'Try a rule on stored history; nothing is saved (service key)',
+          requestBody: jsonBody(backtestQuestion),
+          responses: {
+            200: jsonAnswer('What it would have done.', backtestAnswer),
+            400: failure('The rule or the times break a rule.'),
+            429: {
+              ...failure('Another backtest is running; one runs at a time.'),
+              headers: { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds.' } },
+            },
           },
         },
       },
