@@ -1,4 +1,4 @@
-/** The rules in running servers: from the first bad event to the alert and to Slack's end of it, and what a look costs. */
+/** The rules in running servers: from the first bad event to the alert and to Slack's end of it. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { startServer } from 'nowcast/dist/server.js';
 import { readSettings } from 'nowcast/dist/settings.js';
@@ -10,7 +10,6 @@ import { random } from './random.ts';
 const perSecond = 20;
 const repeats = 5;
 const calmSeconds = 25;
-const lookedSeconds = 60;
 /** A message that takes longer has not come. */
 const messageLimitMs = 60_000;
 
@@ -33,7 +32,6 @@ export async function printLive(): Promise<void> {
         `| ${name} | ${spread(reactions.map(({ rowSeconds }) => rowSeconds))} | ${spread(reactions.map(({ messageSeconds }) => messageSeconds))} | ${boundSeconds} s |`,
       );
     }
-    await printLooks(worlds[0]!.url, worlds[0]!.pool);
   } finally {
     for (const world of worlds) await world.stop();
     await postgres.stop();
@@ -145,65 +143,4 @@ async function post(url: string, events: readonly unknown[]): Promise<void> {
     body: JSON.stringify(events),
   });
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
-}
-
-/** Looks while a hundred models are busy, which is 500 series, over little and over much stored history. */
-async function printLooks(url: string, pool: pg.Pool): Promise<void> {
-  const models = 100;
-  console.log(
-    `\nOne look at all rules, ${models} busy models (${models * 5} series), reads and writes included:\n`,
-  );
-  console.log(
-    '| stored summaries of models | looks | at most 10 ms | at most 25 ms | at most 50 ms |\n|---|---:|---:|---:|---:|',
-  );
-  for (const hours of [0, 14 * 24]) {
-    if (hours > 0) {
-      await pool.query(
-        `insert into nowcast.model_summaries
-         select (jsonb_populate_record(s, jsonb_build_object('minute', s.minute - make_interval(hours => h)))).*
-         from nowcast.model_summaries s, generate_series(1, $1) h where s.tier_seconds = 3600
-         on conflict do nothing`,
-        [hours],
-      );
-    }
-    const before = await looksSoFar(url);
-    const endsAt = Date.now() + lookedSeconds * 1000;
-    while (Date.now() < endsAt) {
-      await post(
-        url,
-        Array.from({ length: 2 * models }, (_, index) => ({
-          model_version: `model ${index % models}`,
-          inference_time_ms: 100 + (index % 7) * 20,
-          confidence_score: 0.9,
-          input_tokens: 100,
-          is_error: false,
-        })),
-      );
-      await delay(500);
-    }
-    const after = await looksSoFar(url);
-    const { rows } = await pool.query<{ count: string }>('select count(*) from nowcast.model_summaries');
-    const count = after.count - before.count;
-    const share = (bucket: keyof typeof after) =>
-      `${((100 * (after[bucket] - before[bucket])) / count).toFixed(1)} %`;
-    console.log(
-      `| ${Number(rows[0]!.count).toLocaleString('en-US')} | ${count} | ${share('within10')} | ${share('within25')} | ${share('within50')} |`,
-    );
-  }
-}
-
-async function looksSoFar(
-  url: string,
-): Promise<{ count: number; within10: number; within25: number; within50: number }> {
-  const text = await (await fetch(`${url}/metrics`)).text();
-  const value = (name: string) => {
-    const line = text.split('\n').find((each) => each.startsWith(`nowcast_rule_evaluation_seconds_${name} `));
-    return Number(line?.split(' ').at(-1) ?? 0);
-  };
-  return {
-    count: value('count'),
-    within10: value('bucket{le="0.01"}'),
-    within25: value('bucket{le="0.025"}'),
-    within50: value('bucket{le="0.05"}'),
-  };
 }

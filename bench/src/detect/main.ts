@@ -6,6 +6,7 @@ import { SeriesDetector } from 'nowcast/dist/process/detect/index.js';
 import { printExplanations } from './explanations.ts';
 import { apply, labelledSeries } from './incidents.ts';
 import { printLive } from './live.ts';
+import { printLooks } from './looks.ts';
 import { random } from './random.ts';
 import { rateAlarms, rateDelay, rateName, rates } from './rates.ts';
 import { printRules } from './rules.ts';
@@ -153,6 +154,7 @@ const parts: Readonly<Record<string, () => void | Promise<void>>> = {
   cost: printCost,
   rules: printRules,
   live: printLive,
+  looks: printLooks,
   explanations: printExplanations,
 };
 const wanted = process.argv.slice(2);

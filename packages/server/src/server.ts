@@ -171,6 +171,7 @@ export async function startServer(
       services,
       timings: deliveryTimings,
     });
+    let engine: Engine | undefined;
     const feed = new Feed({
       url,
       pool,
@@ -182,6 +183,7 @@ export async function startServer(
         pulse.eventsChanged(since, until);
         totals.eventsChanged();
         compactor.wake();
+        engine?.eventsChanged(since);
       },
       onKeysChanged: () => access.reload(),
       onNews: () => delivery.wake(),
@@ -313,7 +315,7 @@ export async function startServer(
 
     // Alert: the rules judge what summaries say, each second.
     const dataDir = settings.databaseUrl === undefined ? settings.dataDir : undefined;
-    const engine = new Engine({
+    engine = new Engine({
       pool,
       log,
       ownState: async () => {
@@ -323,7 +325,7 @@ export async function startServer(
       onLook: (seconds) => metrics.evaluated(seconds),
       intervalMs: lookIntervalMs,
     });
-    closers.push(() => engine.stop());
+    closers.push(async () => engine?.stop());
 
     await app.listen({ host: settings.host, port: settings.port });
     const grpcPort = settings.otlpGrpcPort ?? (settings.port === 4318 ? 4317 : 0);

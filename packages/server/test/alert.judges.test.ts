@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ChangedMinutes } from '../src/alert/changedMinutes.ts';
 import { judgeRule, type Outcome, type Rule } from '../src/alert/judge.ts';
 import { fiveMs, hourMs, minuteMs, Timeline } from '../src/alert/timeline.ts';
 import { noTotals, type Totals } from '../src/alert/totals.ts';
@@ -156,5 +157,63 @@ describe('the error budget', () => {
 
   test('cannot be judged without events', () => {
     expect(judged(burn, new Timeline(), startMs).judgement).toBe('unknown');
+  });
+});
+
+describe('of the newest minutes', () => {
+  /** Seconds into a minute; `since` tells of events from that second on. */
+  const at = (seconds: number) => startMs + seconds * 1000;
+  const openMs = startMs;
+  const look = (changed: ChangedMinutes, seconds: number) => {
+    const sinceMs = changed.next(at(seconds));
+    if (sinceMs !== undefined) changed.read(at(seconds));
+    return sinceMs;
+  };
+
+  test('none is read while nothing comes, but now and then, for whoever tells of events may be gone', () => {
+    const changed = new ChangedMinutes(5_000);
+    const read = Array.from({ length: 40 }, (_, second) => look(changed, 10 + second)).filter(
+      (sinceMs) => sinceMs !== undefined,
+    );
+    expect(read).toEqual(Array(8).fill(openMs - minuteMs));
+  });
+
+  test('the open one is read at the next look, and again until its quantiles have settled', () => {
+    const changed = new ChangedMinutes(60_000);
+    look(changed, 10);
+    changed.hear(at(20), at(20.1));
+    expect([21, 22, 23, 24].map((seconds) => look(changed, seconds))).toEqual([
+      openMs,
+      openMs,
+      openMs,
+      undefined,
+    ]);
+  });
+
+  test('the one before is read when events of it came late, and in the first seconds', () => {
+    const changed = new ChangedMinutes(60_000);
+    look(changed, 10);
+    changed.hear(at(19), at(20));
+    changed.hear(at(-5), at(20.2));
+    expect(look(changed, 21)).toBe(openMs - minuteMs);
+    changed.hear(at(61), at(61));
+    // Of the next minute, which is two seconds old: this one closes.
+    expect(look(changed, 62)).toBe(openMs);
+    changed.hear(at(70), at(70));
+    expect(look(changed, 70)).toBe(openMs + minuteMs);
+  });
+
+  test('what is heard of while they are read is read next time, and so is what could not be read', () => {
+    const changed = new ChangedMinutes(60_000);
+    look(changed, 10);
+    changed.hear(at(20), at(20));
+    expect(changed.next(at(21))).toBe(openMs);
+    changed.hear(at(21.1), at(21.1));
+    changed.read(at(25));
+    expect(changed.next(at(26))).toBe(openMs);
+    // That reading failed.
+    expect(changed.next(at(40))).toBe(openMs);
+    changed.read(at(40));
+    expect(changed.next(at(41))).toBeUndefined();
   });
 });

@@ -1,8 +1,10 @@
 import type pg from 'pg';
 import type { Logger } from 'pino';
+import { ChangedMinutes } from './changedMinutes.ts';
 import { EngineStore, LeaseLost } from './engineStore.ts';
 import { type Change, Evaluator, type OwnState } from './evaluator.ts';
 import { Explainer } from './explainer.ts';
+import type { ModelMinute } from './series.ts';
 import { dayMs, fiveMs, hourMs, minuteMs } from './timeline.ts';
 
 export const defaultLookIntervalMs = 1_000;
@@ -13,6 +15,8 @@ const lateMs = 12 * minuteMs;
 /** The open minute, the one before it, and clocks that are a little ahead. */
 const recentMs = minuteMs;
 const aheadMs = 2 * minuteMs;
+/** Without a word of the feed the newest minutes are read at each fifth look: its connection may be gone. */
+const unpromptedLooks = 5;
 /** All detectors are saved within a minute or two, a few at each look. */
 const detectorsPerLook = 15;
 
@@ -44,6 +48,7 @@ export class Engine {
   #heldAtMs = Number.NEGATIVE_INFINITY;
   #clientsAtMs = Number.NEGATIVE_INFINITY;
   #lateMinuteMs = 0;
+  readonly #changed: ChangedMinutes;
   #failing = false;
   /** A transaction failed, or its answer was lost: what it did stands in the database. */
   #unsure = false;
@@ -53,7 +58,13 @@ export class Engine {
     this.#options = options;
     this.#store = new EngineStore(options.pool);
     this.#explainer = new Explainer(options.pool, options.log);
+    this.#changed = new ChangedMinutes(unpromptedLooks * options.intervalMs);
     this.#schedule(0);
+  }
+
+  /** Events from this time on were committed, here or by another server: the next look reads their minutes. */
+  eventsChanged(since: Date): void {
+    this.#changed.hear(since.getTime(), Date.now());
   }
 
   async stop(): Promise<void> {
@@ -140,7 +151,7 @@ export class Engine {
     const isClientTurn = nowMs - this.#clientsAtMs >= clientIntervalMs;
     const [rules, models, clients, own, closed] = await Promise.all([
       this.#store.rules(),
-      this.#store.recentMinutes(openMinuteMs - recentMs, openMinuteMs + aheadMs),
+      this.#readChanged(nowMs, openMinuteMs),
       isClientTurn ? this.#store.clients(minuteMs, openMinuteMs - recentMs, openMinuteMs + aheadMs) : [],
       this.#options.ownState(),
       this.#store.closedOf(evaluator.openAlerts()),
@@ -160,6 +171,15 @@ export class Engine {
     await this.#save(evaluator, changes);
     this.#tellUnwatched(evaluator);
     this.#explainer.look();
+  }
+
+  /** The newest minutes, as far as they may have changed. */
+  async #readChanged(nowMs: number, openMinuteMs: number): Promise<ModelMinute[]> {
+    const sinceMs = this.#changed.next(nowMs);
+    if (sinceMs === undefined) return [];
+    const minutes = await this.#store.recentMinutes(sinceMs, openMinuteMs + aheadMs);
+    this.#changed.read(nowMs);
+    return minutes;
   }
 
   async #save(evaluator: Evaluator, changes: readonly Change[]): Promise<void> {

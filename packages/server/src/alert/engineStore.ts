@@ -76,6 +76,7 @@ export class EngineStore {
         extract(epoch from looked_at)::double precision * 1000 as until_ms
        from nowcast.hold_engine($1, $2, $3, $4)`,
       [this.#id, leaseSeconds, new Date(watchedSinceMs), new Date(nowMs)],
+      'engine_lease',
     );
     const { held, since_ms: sinceMs, until_ms: untilMs } = row!;
     this.watchBefore = sinceMs === null || untilMs === null ? undefined : { sinceMs, untilMs };
@@ -94,6 +95,8 @@ export class EngineStore {
     const rows = await this.#rows<RuleRow>(
       `select name, kind, condition, severity, min_events, for_seconds, keep_firing_seconds, version
        from public.alert_rules where enabled and kind <> 'event_latency' order by name`,
+      [],
+      'engine_rules',
     );
     return rows.map((row) => ({
       name: row.name,
@@ -174,6 +177,7 @@ export class EngineStore {
     const rows = await this.#rows<{ sender: string; at_ms: number; requests: number }>(
       'select * from nowcast.sender_totals($1::interval, $2, $3, $4)',
       [`${bucketMs / 1000} seconds`, new Date(sinceMs), new Date(untilMs), mostPastRows],
+      'engine_sender_totals',
     );
     return rows.map(({ sender, at_ms: atMs, requests }) => ({ client: sender, atMs, requests }));
   }
