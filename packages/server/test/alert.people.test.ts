@@ -64,6 +64,9 @@ describe('an incident', () => {
     await pool.query(`update system_alerts set status = 'resolved' where id = any ($1)`, [ids]);
     expect((await read('incidents')).body).toMatchObject([{ acknowledged: true, silenced: false }]);
     const { body: timeline } = await read(`incident_timeline?incident_id=eq.${incident}&order=at,kind`);
+    expect(timeline.find(({ kind }: { kind: string }) => kind === 'silenced').text).toMatch(
+      /^Silenced until \d{4}-\d\d-\d\d \d\d:\d\d UTC: model_version a$/,
+    );
     expect(timeline.map(({ kind, who, note }: Record<string, unknown>) => [kind, who, note])).toEqual([
       ['began', null, null],
       ['joined', null, null],

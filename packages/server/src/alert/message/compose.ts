@@ -106,7 +106,7 @@ const stepWord: Partial<Record<Step, string>> = { escalated: 'Now worse. ', repe
 
 function troubleWord(trouble: Trouble, { severity }: IncidentNews): string {
   const grave = severity === 'critical' ? 'Critical' : 'Warning';
-  if (trouble === 'monitor') return `${grave}, Nowcast itself is broken`;
+  if (trouble === 'monitor') return `${grave}, the monitor itself`;
   if (trouble === 'no_data') return `${grave}, no data`;
   return trouble === 'anomaly' ? `${grave}, unusual` : grave;
 }
