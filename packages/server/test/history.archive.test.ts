@@ -1,8 +1,7 @@
-import { execFile } from 'node:child_process';
 import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -12,11 +11,11 @@ import { queryCold } from '../src/history/cold/query.ts';
 import { restoreDay } from '../src/history/cold/restore.ts';
 import { closePeriods } from '../src/history/etl.ts';
 import { type RetentionStep, runRetention } from '../src/history/retention.ts';
+import { killedAt } from './support/killedCold.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
 import { ownLocks } from './support/postgres.ts';
 import { buildServer, spawnNowcast } from './support/processes.ts';
 
-const killedRetention = fileURLToPath(new URL('support/killedRetention.mjs', import.meta.url));
 let pipeline: Pipeline;
 let place: ColdPlace;
 let archive: string;
@@ -296,15 +295,11 @@ describe('the archive', () => {
     let killed = true;
     for (let statement = 2; killed; statement += 1) {
       await insertDay(day, plainEvents(day, 20));
-      killed = await new Promise<boolean>((resolve, reject) => {
-        execFile(
-          process.execPath,
-          [killedRetention, pipeline.url, coldUrl, String(statement)],
-          (error, _, stderr) => {
-            if (error !== null && error.signal !== 'SIGKILL') reject(new Error(stderr));
-            else resolve(error !== null);
-          },
-        );
+      killed = await killedAt(pipeline, {
+        coldUrl,
+        work: 'retention',
+        killAt: statement,
+        steps: ['statements'],
       });
       expect(await count(), `killed before statement ${statement}`).toEqual(expected);
       await retention();

@@ -13,14 +13,17 @@ import { queryCold } from '../src/history/cold/query.ts';
 import { restoreDay } from '../src/history/cold/restore.ts';
 import { runRetention } from '../src/history/retention.ts';
 import { type BucketServer, bucketCredentials, startBucketServer } from './support/bucketServer.ts';
+import { killedAt } from './support/killedCold.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
+import { buildServer } from './support/processes.ts';
 
-const day = '2025-02-03';
+const firstDay = '2025-02-03';
 let bucket: BucketServer;
 let pipeline: Pipeline;
 let place: ColdPlace;
 let coldUrl: string;
 beforeAll(async () => {
+  await buildServer();
   bucket = await startBucketServer('archive');
   coldUrl = `s3://archive/some/prefix?endpoint=${encodeURIComponent(bucket.endpoint)}`;
   place = coldPlace(coldUrl, bucketCredentials);
@@ -40,7 +43,7 @@ async function withClient<Result>(use: (client: pg.PoolClient) => Promise<Result
   }
 }
 
-async function insertDay(rows: number): Promise<void> {
+async function insertDay(rows: number, day = firstDay): Promise<void> {
   await pipeline.query('select nowcast.create_partition($1)', [day]);
   await pipeline.query(
     `insert into inference_logs (timestamp, model_version, inference_time_ms, error_message)
@@ -79,28 +82,28 @@ async function countCold(): Promise<unknown> {
 describe('an archive in a bucket', () => {
   test('takes a day, verified by reading it back, answers queries, and brings the day back', async () => {
     await insertDay(500);
-    expect(await retention()).toEqual([`archived ${day}`, `dropped ${day}`]);
+    expect(await retention()).toEqual([`archived ${firstDay}`, `dropped ${firstDay}`]);
     expect(await pipeline.query('select count(*)::int as n from inference_logs')).toEqual([{ n: 0 }]);
     expect(await countCold()).toEqual([500, 'größer, "so"']);
-    expect(await withClient((client) => restoreDay(client, place, day, 7))).toBe(500);
+    expect(await withClient((client) => restoreDay(client, place, firstDay, 7))).toBe(500);
     expect(await pipeline.query('select count(*)::int as n from inference_logs')).toEqual([{ n: 500 }]);
     expect(await countCold()).toEqual([500, 'größer, "so"']);
     await pipeline.query(`update nowcast.cold_days set restored_until = now() - interval '1 second'`);
-    expect(await retention()).toEqual([`dropped ${day}`]);
+    expect(await retention()).toEqual([`dropped ${firstDay}`]);
   });
 
   test('archives a day anew whose object is damaged, before any of its rows go', async () => {
-    await withClient((client) => restoreDay(client, place, day, 7));
+    await withClient((client) => restoreDay(client, place, firstDay, 7));
     await pipeline.query(`update nowcast.cold_days set restored_until = now() - interval '1 second'`);
     const objects = await readdir(path.join(bucket.directory, 'some/prefix'));
     const object = objects.find((name) => name.endsWith('_object'))!;
     await writeFile(path.join(bucket.directory, 'some/prefix', object), 'no parquet');
-    expect(await retention()).toEqual([`archived ${day}`, `dropped ${day}`]);
+    expect(await retention()).toEqual([`archived ${firstDay}`, `dropped ${firstDay}`]);
     expect(await countCold()).toEqual([500, 'größer, "so"']);
   });
 
   test('keeps a day in PostgreSQL while the bucket refuses, and says why without the secret', async () => {
-    await withClient((client) => restoreDay(client, place, day, 7));
+    await withClient((client) => restoreDay(client, place, firstDay, 7));
     await pipeline.query(`update nowcast.cold_days set restored_until = now() - interval '1 second'`);
     const stranger = coldPlace(coldUrl, {
       AWS_ACCESS_KEY_ID: 'stranger',
@@ -120,11 +123,62 @@ describe('an archive in a bucket', () => {
   });
 
   test('removes objects after NOWCAST_COLD_DAYS and leaves nothing in the scratch directory', async () => {
-    expect(await retention(1)).toEqual([`dropped ${day}`, `forgotten ${day}`]);
-    expect(await place.exists(`inference_logs-${day}.parquet`)).toBe(false);
+    expect(await retention(1)).toEqual([`dropped ${firstDay}`, `forgotten ${firstDay}`]);
+    expect(await place.exists(`inference_logs-${firstDay}.parquet`)).toBe(false);
     const scratch = await readdir(path.join(os.tmpdir(), 'nowcast-archive'));
     expect(scratch).not.toContain(`.scratch-${process.pid}`);
   });
+});
+
+describe('killed', () => {
+  const rows = 20;
+  const heldRows = async (day: string) =>
+    (
+      await pipeline.query<{ n: number }>(
+        `select count(*)::int as n from inference_logs where timestamp >= $1::date and timestamp < $1::date + 1`,
+        [day],
+      )
+    )[0]!.n;
+
+  test('at any step of a request, archiving to a bucket loses and doubles nothing', async () => {
+    const day = '2025-03-01';
+    let killed = true;
+    let step = 1;
+    for (; killed; step += 1) {
+      await insertDay(rows, day);
+      const options = { coldUrl, work: 'retention', killAt: step, environment: bucketCredentials };
+      killed = await killedAt(pipeline, { ...options, steps: ['requests'] });
+      expect(await countCold(), `killed at step ${step}`).toEqual([rows, 'größer, "so"']);
+      await retention();
+      expect(await countCold(), `after the run that followed step ${step}`).toEqual([rows, 'größer, "so"']);
+      expect(await heldRows(day)).toBe(0);
+      await place.remove(`inference_logs-${day}.parquet`);
+      await pipeline.query('delete from nowcast.cold_days');
+    }
+    // The file is put, read back, and read once more when nothing can change the rows.
+    expect(step).toBeGreaterThan(7);
+  }, 240_000);
+
+  test('at any statement or step of a request, restoring a day brings back all of it or nothing', async () => {
+    const day = '2025-03-02';
+    await insertDay(rows, day);
+    await retention();
+    let killed = true;
+    let step = 1;
+    for (; killed; step += 1) {
+      const options = { coldUrl, work: day, killAt: step, environment: bucketCredentials };
+      killed = await killedAt(pipeline, { ...options, steps: ['statements', 'requests'] });
+      expect(await heldRows(day), `killed at step ${step}`).toBe(killed ? 0 : rows);
+      expect(await countCold(), `killed at step ${step}`).toEqual([rows, 'größer, "so"']);
+      if (killed) expect(await withClient((client) => restoreDay(client, place, day, 7))).toBe(rows);
+      expect(await heldRows(day)).toBe(rows);
+      expect(await countCold()).toEqual([rows, 'größer, "so"']);
+      expect(await pipeline.query(`select * from nowcast_recompute_check($1)`, [day])).toEqual([]);
+      await pipeline.query(`update nowcast.cold_days set restored_until = now() - interval '1 second'`);
+      expect(await retention()).toEqual([`dropped ${day}`]);
+    }
+    expect(step).toBeGreaterThan(10);
+  }, 240_000);
 });
 
 describe('the client of a bucket', () => {
