@@ -1,4 +1,3 @@
-import chromium from '@sparticuz/chromium';
 import {
   type Browser,
   type BrowserContext,
@@ -7,6 +6,7 @@ import {
   chromium as playwright,
 } from 'playwright-core';
 import { vi } from 'vitest';
+import { chromiumPath } from './chromium.ts';
 
 /** Limits for a machine that runs other work beside: Chromium, the server and PostgreSQL want three cores. */
 export function forBrowsers(): void {
@@ -16,7 +16,7 @@ export function forBrowsers(): void {
 /** Headless Chromium from npm. */
 export async function launchBrowser(): Promise<Browser> {
   return await playwright.launch({
-    executablePath: await chromium.executablePath(),
+    executablePath: await chromiumPath(),
     // Not the package's own arguments, which are for AWS Lambda: a single process, and no CORS.
     args: [
       '--no-sandbox',
