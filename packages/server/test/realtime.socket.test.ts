@@ -459,7 +459,7 @@ describe('the upgrade', () => {
 });
 
 test('closing tells every client to come back and waits only so long for one that does not read', async () => {
-  realtime = await startRealtime({ limits: { closeMs: 50 } });
+  realtime = await startRealtime({ limits: { closeMs: 500 } });
   const [reading, stuck] = [await realtime.raw(), await realtime.raw()];
   stuck.socket.pause();
   const closed = once(reading.socket, 'close');

@@ -17,6 +17,7 @@ export function forBrowsers(): void {
 export async function launchBrowser(): Promise<Browser> {
   return await playwright.launch({
     executablePath: await chromiumPath(),
+    timeout: 90_000,
     // Not the package's own arguments, which are for AWS Lambda: a single process, and no CORS.
     args: [
       '--no-sandbox',

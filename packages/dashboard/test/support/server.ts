@@ -73,7 +73,7 @@ export class TestServer {
 
   async stop(): Promise<void> {
     await this.down();
-    await rm(this.#dataDir, { recursive: true, force: true });
+    await rm(this.#dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
   async post(...events: Event[]): Promise<void> {
