@@ -174,6 +174,18 @@ describe('SeriesDetector', () => {
     expect(lastWeek.filter(({ anomaly }) => anomaly)).toEqual([]);
   });
 
+  test('knows the week of a series of days: a Friday like a Sunday is news', () => {
+    const detector = SeriesDetector.restore(undefined);
+    const dayMs = 86_400_000;
+    const scores = Array.from({ length: 298 }, (_, day) => {
+      const value = (day % 7 >= 5 ? 400 : 1000) + 40 * Math.sin(day * 12.9898);
+      return detector.push(startMs + day * dayMs, value).score;
+    });
+    const friday = detector.push(startMs + 298 * dayMs, 400);
+    expect(friday.score).toBeGreaterThan(1.5 * Math.max(...scores.slice(100)));
+    expect(friday.reason).toBe('Value is 400, far below the usual 984 at this time.');
+  });
+
   test('speaks of counts that cannot be negative, with their unit', () => {
     const detector = SeriesDetector.restore(undefined, {
       name: 'traffic of m',

@@ -10,6 +10,8 @@ const defaultBudget = '1 per month';
 const defaultRelativeChange = 0.1;
 /** A mean or a quantile of fewer events is mostly chance. */
 const leastEvents = 20;
+/** Traffic comes in bursts of a minute; what matters of it stays for another one. */
+const leastTrafficMinutes = 2;
 /** A minute is judged when events of its last second had this long to arrive. */
 export const settleMs = 3_000;
 /** What is older teaches and does not alarm: it is caught up after a restart. */
@@ -74,6 +76,9 @@ interface Watched {
   /** The last minute that it was shown. */
   atMs: number;
   dirty: boolean;
+  /** Unusual minutes in a row, and whether an alarm was among them. */
+  streak: number;
+  alarmed: boolean;
 }
 
 export interface Judged {
@@ -181,6 +186,8 @@ export class Anomalies {
       detector,
       atMs: saved?.at ?? lastMs - 60 * minuteMs,
       dirty: false,
+      streak: 0,
+      alarmed: false,
     };
     this.#watched.set(series, watched);
     return watched;
@@ -209,7 +216,15 @@ export class Anomalies {
         : watched.detector.push(atMs, value);
     watched.dirty = true;
     const named = { ...labels, metric };
-    if (!(verdict.anomaly || (verdict.unusual && isOpen(named)))) return calm;
+    watched.streak = verdict.unusual ? watched.streak + 1 : 0;
+    watched.alarmed = verdict.unusual && (watched.alarmed || verdict.anomaly);
+    const isNews =
+      metric === 'requests'
+        ? watched.alarmed &&
+          (watched.streak === leastTrafficMinutes ||
+            (verdict.anomaly && watched.streak > leastTrafficMinutes))
+        : verdict.anomaly;
+    if (!(isNews || (verdict.unusual && isOpen(named)))) return calm;
     // No event at all is news of another rule, which knows pauses.
     if ((totals?.requests ?? 0) < (metric === 'requests' ? 1 : rule.minEvents)) return calm;
     if (metric === 'requests' && !totalMoved(timeline, around, atMs, value - (verdict.expected ?? value)))

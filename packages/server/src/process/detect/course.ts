@@ -80,7 +80,7 @@ export function newCourse(): Course {
 export function viewsOf(course: Course, timestampMs: number, value: number): (number | undefined)[] {
   const { numbers } = course;
   const usual = usualAfter(course, timestampMs);
-  const known = isKnownAt(course.season, timestampMs);
+  const known = isKnownAt(course.season, timestampMs, numbers.intervalMs);
   const seasonError = value - usual;
   const remembers = hasIncident(numbers);
   const nearer = (distance: number, before: number) =>
@@ -121,7 +121,7 @@ const hasIncident = ({ incidentAt, count }: CourseNumbers) =>
 /** The better of the usual course and the recent average, by their errors so far. */
 export function expectedAt(course: Course, timestampMs: number): number {
   const { numbers, season } = course;
-  return isKnownAt(season, timestampMs) && numbers.seasonMiss < numbers.middleMiss
+  return isKnownAt(season, timestampMs, numbers.intervalMs) && numbers.seasonMiss < numbers.middleMiss
     ? usualAfter(course, timestampMs)
     : numbers.middle;
 }

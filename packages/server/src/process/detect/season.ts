@@ -12,15 +12,23 @@ export interface Season {
 
 const minuteMs = 60_000;
 const daySlots = 96;
+const daySlotMs = 15 * minuteMs;
 const weekSlots = 168;
 const hourSlots = 12;
 const slotCount = daySlots + weekSlots + hourSlots;
 /** The share of a slot that one passage through it renews. */
 const dayRenewal = 0.25;
 const weekRenewal = 0.125;
+/** The first weeks teach more than the later ones, as if so many had been before. */
+const firstWeeks = 2;
 const hourRenewal = 0.1;
 /** Before a slot was passed this often, its value is one day's accident. */
 const enoughPasses = 2;
+/** The fewer points a day, the longer its first surprises are remembered: such a series wants its weekends known first. */
+const coarser = [
+  { intervalMs: 120 * minuteMs, passes: 21 },
+  { intervalMs: 20 * minuteMs, passes: 8 },
+] as const;
 
 export function newSeason(): Season {
   return onSlots(new Float32Array(slotCount), new Uint8Array(daySlots));
@@ -33,8 +41,9 @@ export function usualAt(season: Season, timestampMs: number): number | undefined
   return season.day[day]! + season.week[week]! + season.hour[hour]!;
 }
 
-export function isKnownAt(season: Season, timestampMs: number): boolean {
-  return season.passes[slotsOf(timestampMs).day]! >= enoughPasses;
+export function isKnownAt(season: Season, timestampMs: number, intervalMs: number): boolean {
+  const enough = coarser.find((each) => intervalMs >= each.intervalMs)?.passes ?? enoughPasses;
+  return season.passes[slotsOf(timestampMs).day]! >= enough;
 }
 
 export function learnSeason(
@@ -52,14 +61,15 @@ export function learnSeason(
     season.passes[day] = 1;
     return;
   }
-  if (slotsOf(previousMs).day !== day && passes < 255) season.passes[day] = passes + 1;
+  const isPassed = slotsOf(previousMs).day !== day || timestampMs - previousMs >= daySlotMs;
+  if (isPassed && passes < 255) season.passes[day] = passes + 1;
   const error = value - season.day[day]! - season.week[week]! - season.hour[hour]!;
   const renew = (renewal: number, slotMinutes: number) =>
     (weight * renewal * error) / Math.max(1, (slotMinutes * minuteMs) / intervalMs);
   season.day[day]! += renew(Math.max(dayRenewal, 1 / (passes + 1)), 15);
   // What days have in common is the day's, what hours have in common too: else the parts drift against each other, and a
   // weekend's level stays in the minutes of the hour.
-  addCentred(season.week, week, 24, renew(weekRenewal, 60));
+  addCentred(season.week, week, 24, renew(Math.max(weekRenewal, 1 / (passes / 7 + firstWeeks)), 60));
   addCentred(season.hour, hour, 1, renew(hourRenewal, 5));
 }
 
