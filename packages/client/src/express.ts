@@ -1,16 +1,22 @@
-import type { InferenceEvent } from './event.ts';
 import {
   type CallOf,
   type ContextOf,
   type Contextual,
+  type Describable,
   fieldsFor,
   HttpInferences,
+  type Recorder,
   type RequestLike,
 } from './models/httpInference.ts';
-import type { Recorder } from './models/observedCall.ts';
 
-export type { CallOf, ContextOf, Contextual, RequestLike } from './models/httpInference.ts';
-export type { Recorder } from './models/observedCall.ts';
+export type {
+  CallOf,
+  ContextOf,
+  Contextual,
+  Describable,
+  Recorder,
+  RequestLike,
+} from './models/httpInference.ts';
 
 interface ResponseLike {
   readonly statusCode: number;
@@ -23,11 +29,9 @@ export type Middleware<Request> = (
   next: (error?: unknown) => void,
 ) => void;
 
-export interface ObservedRoute<Request> {
+export interface ObservedRoute<Request> extends Describable<Request> {
   /** Goes before the handler of the route. */
   readonly middleware: Middleware<Request>;
-  /** What the handler knows of its inference, such as its confidence; later fields add to earlier ones. */
-  readonly describe: (request: Request, fields: Partial<InferenceEvent>) => void;
 }
 
 /**

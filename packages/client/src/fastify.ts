@@ -1,16 +1,22 @@
-import type { InferenceEvent } from './event.ts';
 import {
   type CallOf,
   type ContextOf,
   type Contextual,
+  type Describable,
   fieldsFor,
   HttpInferences,
+  type Recorder,
   type RequestLike,
 } from './models/httpInference.ts';
-import type { Recorder } from './models/observedCall.ts';
 
-export type { CallOf, ContextOf, Contextual, RequestLike } from './models/httpInference.ts';
-export type { Recorder } from './models/observedCall.ts';
+export type {
+  CallOf,
+  ContextOf,
+  Contextual,
+  Describable,
+  Recorder,
+  RequestLike,
+} from './models/httpInference.ts';
 
 interface ReplyLike {
   readonly raw: {
@@ -20,14 +26,12 @@ interface ReplyLike {
   };
 }
 
-export interface ObservedRoute<Request> {
+export interface ObservedRoute<Request> extends Describable<Request> {
   /** Options of the route: `app.post('/predict', inference.route, handler)`. */
   readonly route: {
     onRequest(request: Request, reply: ReplyLike, done: () => void): void;
     onError(request: Request, reply: ReplyLike, error: Error, done: () => void): void;
   };
-  /** What the handler knows of its inference, such as its confidence; later fields add to earlier ones. */
-  readonly describe: (request: Request, fields: Partial<InferenceEvent>) => void;
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { EventContext, InferenceEvent, Measurement, ObservedCall } from '../event.ts';
 import type { Recorder } from './observedCall.ts';
 
+export type { Recorder } from './observedCall.ts';
+
 /** What is used of a request, in whatever framework. */
 export interface RequestLike {
   readonly headers: { readonly [name: string]: string | string[] | undefined };
@@ -11,6 +13,11 @@ export type CallOf<Request> = ObservedCall | ((request: Request) => ObservedCall
 
 /** What is said of every inference inside a request. */
 export type ContextOf<Request> = EventContext | ((request: Request) => EventContext);
+
+export interface Describable<Request> {
+  /** What the handler knows of its inference, such as its confidence; later fields add to earlier ones. */
+  readonly describe: (request: Request, fields: Partial<InferenceEvent>) => void;
+}
 
 export interface Contextual {
   context<Result>(fields: EventContext, run: () => Result): Result;
