@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -77,6 +77,20 @@ test('what is required works as what is imported', async () => {
   await client.close();
 });
 
+/** What the compiler says of files of the application; nothing when all is well. */
+async function complaints(files: readonly string[], options: readonly string[]): Promise<string> {
+  const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
+  const always = ['--strict', '--noEmit', '--lib', 'ES2022,DOM', '--types', 'node'];
+  const typeRoots = ['--typeRoots', path.join(root, 'node_modules/@types')];
+  const checked = run(process.execPath, [tsc, ...always, ...typeRoots, ...options, ...files], {
+    cwd: application,
+  });
+  return await checked.then(
+    () => '',
+    ({ stdout }: { stdout: string }) => stdout,
+  );
+}
+
 describe('its types', () => {
   const kinds = {
     'an ES module': ['main.mts', 'NodeNext', 'NodeNext'],
@@ -94,18 +108,45 @@ describe('its types', () => {
         nowcast.track({ model_version: 'v1', inference_time_ms: 1, confidence: 1 });
         export { answer };`;
       await writeFile(path.join(application, file), program);
-      const tsc = path.join(root, 'node_modules/typescript/bin/tsc');
-      const options = ['--strict', '--noEmit', '--lib', 'ES2022,DOM', '--types', 'node'];
-      const typeRoots = ['--typeRoots', path.join(root, 'node_modules/@types')];
-      const chosen = ['--module', module, '--moduleResolution', moduleResolution];
-      const checked = run(process.execPath, [tsc, ...options, ...typeRoots, ...chosen, file], {
-        cwd: application,
-      });
-      expect(
-        await checked.then(
-          () => '',
-          ({ stdout }: { stdout: string }) => stdout,
-        ),
-      ).toBe('');
+      expect(await complaints([file], ['--module', module, '--moduleResolution', moduleResolution])).toBe('');
     });
+});
+
+/** What the examples of docs/instrument.md take as given, by the heading that they are under. */
+const given: Readonly<Record<string, string>> = {
+  'TypeScript and JavaScript: `nowcast-client`': `
+    declare const input: string, trace_id: string, request: object;
+    declare function model(input: string): Promise<number>;
+    declare function handle(request: object): Promise<void>;`,
+  OpenAI: 'declare const nowcast: Nowcast, messages: { role: "user"; content: string }[];',
+  Anthropic: 'declare const nowcast: Nowcast, model: string, messages: { role: "user"; content: string }[];',
+  'Vercel AI SDK': 'declare const nowcast: Nowcast, prompt: string;',
+  'Express and Fastify: a service that serves a model': `
+    declare const nowcast: Nowcast, app: import('express').Express;
+    declare function model(body: unknown): Promise<{ label: string; score: number }>;`,
+  'Browsers, workers, serverless':
+    'declare const url: string, key: string, ctx: { waitUntil(delivery: Promise<unknown>): void };',
+  'When Nowcast is down': 'declare const url: string;',
+};
+
+test('the examples of docs/instrument.md compile', async () => {
+  const page = await readFile(path.join(root, 'docs/instrument.md'), 'utf8');
+  const files: string[] = [];
+  for (const section of page.split(/^##+ /m).slice(1)) {
+    const heading = section.slice(0, section.indexOf('\n'));
+    for (const [, example = ''] of section.matchAll(/```ts\n([\s\S]*?)```/g)) {
+      const file = `example${files.length}.mts`;
+      const needsClass = !example.includes('import { Nowcast }');
+      const program = `${needsClass ? "import { Nowcast } from 'nowcast-client';" : ''}\n${given[heading]}\n${example}\nexport {};`;
+      await writeFile(path.join(application, file), program);
+      files.push(file);
+    }
+  }
+  expect(files).toHaveLength(7);
+  for (const name of ['openai', '@anthropic-ai', 'ai', '@ai-sdk', '@types']) {
+    const found = path.join(root, 'node_modules', name);
+    await symlink(found, path.join(application, 'node_modules', name));
+  }
+  const options = ['--module', 'NodeNext', '--moduleResolution', 'NodeNext', '--skipLibCheck'];
+  expect(await complaints(files, options)).toBe('');
 });
