@@ -26,19 +26,19 @@ type Row = Readonly<Record<string, unknown>>;
 
 export function readExplanation(value: unknown): Explanation | null {
   if (!isRow(value)) return null;
-  const since = Date.parse(String(value.since));
+  const since = Date.parse(word(value.since));
   return {
     sentence: text(value.sentence) ?? '',
     causeSentence: text(value.cause_sentence) ?? '',
     causes: rows(value.causes).map(
-      (row) => text(row.sentence) ?? `${String(row.dimension)} ${String(row.value)}`,
+      (row) => text(row.sentence) ?? `${word(row.dimension)} ${word(row.value)}`,
     ),
     since: Number.isNaN(since) ? undefined : since,
     examples: rows(value.examples).map((row) => ({
-      id: String(row.id),
-      at: Date.parse(String(row.timestamp)),
-      model: String(row.model_version),
-      latencyMs: Number(row.inference_time_ms),
+      id: word(row.id),
+      at: Date.parse(word(row.timestamp)),
+      model: word(row.model_version),
+      latencyMs: number(row.inference_time_ms),
       isError: row.is_error === true,
       errorMessage: text(row.error_message),
       feature: text(row.feature),
@@ -46,9 +46,9 @@ export function readExplanation(value: unknown): Explanation | null {
       traceId: text(row.trace_id),
     })),
     deployed: rows(value.deployed).map((row) => ({
-      what: String(row.what),
-      value: String(row.value),
-      at: Date.parse(String(row.first_seen_at)),
+      what: word(row.what),
+      value: word(row.value),
+      at: Date.parse(word(row.first_seen_at)),
     })),
     dataAgeSeconds: typeof value.data_age_seconds === 'number' ? value.data_age_seconds : null,
   };
@@ -56,6 +56,15 @@ export function readExplanation(value: unknown): Explanation | null {
 
 function rows(value: unknown): readonly Row[] {
   return Array.isArray(value) ? value.filter(isRow) : [];
+}
+
+/** Objects are no words: JSON may name a field of theirs toString. */
+function word(value: unknown): string {
+  return typeof value === 'object' ? '' : String(value);
+}
+
+function number(value: unknown): number {
+  return typeof value === 'object' ? Number.NaN : Number(value);
 }
 
 function text(value: unknown): string | null {

@@ -98,7 +98,9 @@ export function readSilence(row: Row): Silence {
   const matchers = typeof row.matchers === 'object' && row.matchers !== null ? row.matchers : {};
   return {
     id: Number(row.id),
-    matchers: Object.fromEntries(Object.entries(matchers).map(([name, value]) => [name, String(value)])),
+    matchers: Object.fromEntries(
+      Object.entries(matchers).map(([name, value]) => [name, [value].flat().map(inWords).join(',')]),
+    ),
     reason: text(row.reason) ?? '',
     by: text(row.created_by) ?? '',
     isMaintenance: row.kind === 'maintenance',
@@ -121,4 +123,9 @@ function texts(value: unknown): readonly string[] {
 
 function text(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
+}
+
+/** JSON may name a field of an object toString. */
+function inWords(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
