@@ -45,6 +45,8 @@ const server = http.createServer((request, response) => {
 });
 // Its connections are idle while others have their turn.
 server.keepAliveTimeout = 0;
+server.headersTimeout = 0;
+server.requestTimeout = 0;
 server.listen(0, '127.0.0.1', () => process.send?.((server.address() as AddressInfo).port));
 
 process.on('disconnect', () => process.exit(0));

@@ -76,7 +76,7 @@ async function openService(port: number) {
         for (; sent < total; sent++) {
           const dueMs = firstMs + (sent * 1_000) / ratePerSecond;
           if (dueMs > nowMs) break;
-          const connection = free.pop();
+          const connection = free.shift();
           if (connection === undefined) due.push(dueMs);
           // The generator's own pace is not the service's latency; what waited for a connection is.
           else send(connection, performance.now());

@@ -38,7 +38,8 @@ export function lineOf(
     reason = 'invalid';
     const fault = faultOf(shown);
     if (fault !== undefined) throw new TypeError(fault);
-    return JSON.stringify({ timestamp: new Date(atMs).toISOString(), ...withoutNulls(shown) });
+    // The queue's event is a copy already; what `redact` returns may be the application's own.
+    return written(shown === event ? event : { ...shown }, atMs);
   } catch (error) {
     tally.drop(reason, 1);
     onInvalid(`an event was not sent: ${(error as Error)?.message ?? error}`);
@@ -85,10 +86,11 @@ function faultOf({ model_version, inference_time_ms }: InferenceEvent): string |
 }
 
 /** Null counts as absent, and absent costs no bytes. */
-function withoutNulls(event: InferenceEvent): Record<string, unknown> {
-  const fields: Record<string, unknown> = { ...event };
+function written(event: InferenceEvent, atMs: number): string {
+  event.timestamp ??= new Date(atMs).toISOString();
+  const fields = event as unknown as Record<string, unknown>;
   for (const key in fields) if (fields[key] === null) delete fields[key];
-  return fields;
+  return JSON.stringify(fields);
 }
 
 function unique(): string {

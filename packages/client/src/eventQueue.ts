@@ -18,8 +18,8 @@ export interface EventQueueOptions {
   readonly onEvicted: (events: number) => void;
 }
 
-/** Events that are written in one turn of the event loop: a few dozen microseconds, which the host's requests wait. */
-export const eventsPerSlice = 16;
+/** Events that are written in one turn of the event loop: some ten microseconds, which the host's requests wait. */
+export const eventsPerSlice = 4;
 const heapBytesPerSlice = 32 * 1024;
 
 /**
