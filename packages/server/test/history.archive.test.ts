@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -16,6 +18,7 @@ import { type Pipeline, startPipeline } from './support/pipeline.ts';
 import { ownLocks } from './support/postgres.ts';
 import { buildServer, spawnNowcast } from './support/processes.ts';
 
+const root = fileURLToPath(new URL('../../../', import.meta.url));
 let pipeline: Pipeline;
 let place: ColdPlace;
 let archive: string;
@@ -311,6 +314,26 @@ describe('the archive', () => {
       await pipeline.query('delete from nowcast.cold_days where day = $1', [day]);
     }
   }, 600_000);
+});
+
+describe('the example for GitHub Actions', () => {
+  test('closes days, of a range where one is asked for, and archives old rows', async () => {
+    const day = '2025-01-19';
+    await insertDay(day, plainEvents(day, 5));
+    const workflow = await readFile(path.join(root, 'examples/github-actions/nowcast-etl.yml'), 'utf8');
+    const commands = [...workflow.matchAll(/^ +run: (npx nowcast .*)$/gm)].map(([, command]) => command!);
+    const run = async (command: string, env: Record<string, string>) => {
+      const { stdout } = await promisify(execFile)('bash', ['-e', '-c', command], {
+        cwd: root,
+        env: { ...process.env, DATABASE_URL: pipeline.url, NOWCAST_COLD_URL: '', ...env },
+      });
+      return stdout;
+    };
+    expect(commands).toHaveLength(2);
+    expect(await run(commands[0]!, { FROM: day, TO: day })).toContain(`1 day closed (${day} to ${day})`);
+    expect(await run(commands[0]!, { FROM: '', TO: '' })).toMatch(/closed/);
+    expect(await run(commands[1]!, { NOWCAST_COLD_URL: coldUrl })).toContain(`${day}: dropped`);
+  });
 });
 
 describe('nowcast', () => {

@@ -95,7 +95,7 @@ describe('what runs by the clock', () => {
     expect(starts).toBeLessThanOrEqual(2);
   });
 
-  test('is read in the time zone of the settings, and what is not in the table any more is forgotten', async () => {
+  test('is read in the time zone of the settings and by no key, and forgotten when it is not in the table any more', async () => {
     const nothing = async () => undefined;
     const first = start([task('kept', daily, nothing), task('gone', eachMinute, nothing)]);
     const schedules = async () =>
@@ -107,6 +107,11 @@ describe('what runs by the clock', () => {
       { name: 'gone', cron: eachMinute, timezone: 'Asia/Kathmandu' },
       { name: 'kept', cron: daily, timezone: 'Asia/Kathmandu' },
     ]);
+    const { rows } = await pool.query(
+      `select scope from unnest(array['anon', 'service']) scope
+       where has_schema_privilege(nowcast.rest_role(scope), '${jobSchema}', 'usage')`,
+    );
+    expect(rows).toEqual([]);
     await first.stop();
     start([task('kept', '30 5 * * 1', nothing)], openPool(database.url), 'Europe/Berlin');
     await expect.poll(schedules).toEqual([{ name: 'kept', cron: '30 5 * * 1', timezone: 'Europe/Berlin' }]);
