@@ -224,16 +224,16 @@ export class Delivery {
 
   /** Makes a batch of what waits. @returns whether there was anything */
   #form(): boolean {
-    const { tally, client, sampleRate, maxBatchEvents, maxBatchBytes } = this.#options;
+    const { tally, maxBatchEvents, maxBatchBytes } = this.#options;
     const lines = this.#queue.take(maxBatchEvents, maxBatchBytes);
     if (lines.events === 0) return false;
-    this.#batches.push(batchOf(lines, client, sampleRate, tally.takeUntold(), Date.now()));
+    this.#batches.push(batchOf(lines, this.#options, tally.takeUntold(), Date.now()));
     return true;
   }
 
   /** One attempt for the first batch. */
   async #deliver(batch: Batch): Promise<void> {
-    const { tally, breaker, client, sampleRate, budgetMs, warn } = this.#options;
+    const { tally, breaker, budgetMs, warn } = this.#options;
     this.#attempt = new AbortController();
     const answer = await (this.#leaving.get(batch) ?? this.#post(batch, this.#attempt.signal));
     this.#attempt = undefined;
@@ -249,7 +249,7 @@ export class Delivery {
       return;
     }
     breaker.succeeded();
-    const halves = answer.kind === 'too_large' ? halvesOf(batch, client, sampleRate) : undefined;
+    const halves = answer.kind === 'too_large' ? halvesOf(batch, this.#options) : undefined;
     if (halves !== undefined) {
       tally.tellAgain(batch.dropped);
       this.#batches.splice(0, 1, ...halves);
@@ -264,7 +264,7 @@ export class Delivery {
     } else {
       tally.drop('refused', batch.events);
       tally.tellAgain(batch.dropped);
-      warn(`Nowcast refused events: ${answer.kind === 'refused' ? answer.why : 'one was too large'}`);
+      warn(`Nowcast refused events: ${'why' in answer ? answer.why : answer.kind}`);
     }
     this.#batches.shift();
     if (batch.spooled) await this.#spooled?.forget(batch);
