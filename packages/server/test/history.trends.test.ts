@@ -193,5 +193,18 @@ test('monthly_metrics_trend compares months, and the leaderboard ranks models wi
     cost_usd_per_1000_requests: 500,
     p50_latency_ms: expect.closeTo(20, 0),
   });
+  // October as its month, and as its days: the 31st had no event.
+  const byDay = await server.get('/rest/v1/rpc/model_leaderboard?since=2024-09-01&until=2024-10-31', anon);
+  expect(byDay.body[0]).toEqual(board.body[0]);
+  const fromTheSecondDay = await server.get(
+    '/rest/v1/rpc/model_leaderboard?since=2024-09-11&until=2024-11-01',
+    anon,
+  );
+  expect(fromTheSecondDay.body[0]).toMatchObject({ model_version: 'fast', total_requests: 400 });
+  // A month of which a day was closed anew is not read before it is added up again.
+  await insert('2024-10-12', 'fast', 50, 20, 0);
+  await pool.query(`select nowcast.close_day('2024-10-12', 'UTC')`);
+  const reopened = await server.get('/rest/v1/rpc/model_leaderboard?since=2024-09-01&until=2024-11-01', anon);
+  expect(reopened.body[0]).toMatchObject({ model_version: 'fast', total_requests: 550 });
   expect((await server.get('/rest/v1/weekly_metrics_trend?limit=1', anon)).status).toBe(200);
 });

@@ -14,7 +14,7 @@ begin
   loop
     execute format($view$
       create or replace view public.%1$I as
-      with periods as (
+      with periods as not materialized (
         select s.starts, s.model_version, s.days, s.request_count, s.error_count,
           s.request_count::double precision / s.days as requests_per_day,
           s.latency_sum_ms / s.request_count as avg_latency_ms,

@@ -474,11 +474,11 @@ begin
     $body$
   $function$, content, s_content, nowcast.merge_query('open_rows', 'tier_seconds', 'minute', 'model_version'));
 
-  -- The same in buckets of any step that the tier divides, or of one feature, which only the minutes know.
+  -- Their figures in buckets of any step that the tier divides, or of one feature, which only the minutes know.
   execute format($function$
     create or replace function nowcast.merged_buckets(
       step interval, tier integer, since timestamptz, until timestamptz, model text, only_feature text
-    ) returns setof nowcast.model_summaries language sql stable as $body$
+    ) returns setof nowcast.model_figures language sql stable as $body$
       with source as materialized (
         select tier as tier_seconds, s.minute, s.model_version, %2$s
         from nowcast.model_buckets(tier, since, until) s
@@ -498,7 +498,10 @@ begin
         from source
       ),
       merged as (%3$s)
-      select m.tier_seconds, m.minute, m.model_version, %1$s, q.quantiles[1], q.quantiles[2], q.quantiles[3]
+      select m.minute, m.model_version, m.request_count, m.error_count, m.latency_sum_ms, m.confidence_count,
+        m.confidence_sum, m.quality_count, m.quality_sum, m.ttft_count, m.ttft_ms_sum, m.input_tokens_sum,
+        m.output_tokens_sum, m.cached_input_tokens_sum, m.cost_count, m.cost_usd_sum, m.value_usd_sum,
+        q.quantiles[1], q.quantiles[2], q.quantiles[3]
       from merged m,
         nowcast.latency_quantiles(latency_bins, latency_bin_counts, array[0.5, 0.95, 0.99],
           latency_min_ms, latency_max_ms) q (quantiles)

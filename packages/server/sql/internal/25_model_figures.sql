@@ -256,11 +256,7 @@ begin
     select f.* from nowcast.model_figures(tier, since, until) f where model is null or f.model_version = model;
   else
     return query
-    select m.minute, m.model_version, m.request_count, m.error_count, m.latency_sum_ms, m.confidence_count,
-      m.confidence_sum, m.quality_count, m.quality_sum, m.ttft_count, m.ttft_ms_sum, m.input_tokens_sum,
-      m.output_tokens_sum, m.cached_input_tokens_sum, m.cost_count, m.cost_usd_sum, m.value_usd_sum,
-      m.p50_latency_ms, m.p95_latency_ms, m.p99_latency_ms
-    from nowcast.merged_buckets(step, tier, since, until, model, only_feature) m;
+    select m.* from nowcast.merged_buckets(step, tier, since, until, model, only_feature) m;
   end if;
 end
 $$;

@@ -169,13 +169,22 @@ begin
     $body$
   $function$, content, s_content, nowcast.merge_query('parts', 'model_version'));
 
-  -- The days of a range added up by model: from `since` to the day before `until`.
+  -- The days of a range added up by model: from `since` to the day before `until`. Months inside it that hold their days
+  -- as they are stand for them: of a year a dozen histograms a model are added up and not 365.
   execute format($function$
     create or replace function nowcast.merged_days(since date, until date)
-      returns setof nowcast.minute_summaries language sql stable set enable_sort = off as $body$
-      with parts as materialized (
+      returns setof nowcast.summary_merges language sql stable set enable_sort = off as $body$
+      with months as materialized (
+        select p.starts from nowcast.periods p
+        where p.kind = 'month' and p.state is not null and p.starts >= since and p.starts + interval '1 month' <= until
+      ),
+      parts as materialized (
+        select s.model_version, %2$s from nowcast.period_summaries s
+        where s.kind = 'month' and s.starts in (select m.starts from months m)
+        union all
         select s.model_version, %2$s from nowcast.period_summaries s
         where s.kind = 'day' and s.starts >= since and s.starts < until
+          and date_trunc('month', s.starts::timestamp)::date not in (select m.starts from months m)
       )
       select null::timestamptz, m.model_version, '', '', %1$s from (%3$s) m
     $body$
