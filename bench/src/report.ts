@@ -79,8 +79,14 @@ export async function machine(bench: Bench): Promise<string> {
     `database  ${bench.postgres.description}`,
     ...(article === null ? [] : [`article   ${isMissing(article) ? article.missing : article.description}`]),
     `method    ${bench.plan.rounds} rounds, sides alternating, ${bench.plan.warmUpMs / 1000} s warm-up and ${bench.plan.measureMs / 1000} s measured each, CHECKPOINT before each; ratio = median of the rounds' ratios`,
-    `noise     other processes used ${Math.round(bench.strangerShare * 100)} % of the machine while windows were open${bench.strangerShare > NOISY ? ': too much to trust the figures' : ''}`,
+    `noise     ${noise(bench.strangerShare)}`,
   ].join('\n');
+}
+
+function noise(strangerShare: number): string {
+  if (Number.isNaN(strangerShare)) return 'not measured: nothing of this ran in windows';
+  const told = `other processes used ${Math.round(strangerShare * 100)} % of the machine while windows were open`;
+  return strangerShare > NOISY ? `${told}: too much to trust the figures` : told;
 }
 
 export function profileReport(bench: Bench): string {

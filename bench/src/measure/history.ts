@@ -11,6 +11,7 @@ import { closePeriods } from 'nowcast/dist/history/etl.js';
 import { runRetention } from 'nowcast/dist/history/retention.js';
 import pg from 'pg';
 import type { Bench } from '../bench.ts';
+import { BareQuery } from '../load/bare-query.ts';
 import { alone, isMissing, type Row } from '../row.ts';
 import { startNowcast } from '../side/nowcast.ts';
 import type { Measurement } from './measurement.ts';
@@ -49,13 +50,7 @@ async function run(bench: Bench): Promise<Row[]> {
        from daily_metrics_summary d, generate_series(1, 364) n`,
     );
     await pool.query('vacuum analyze daily_metrics_summary');
-    const year: number[] = [];
-    for (let round = 0; round < 20; round += 1) {
-      const startedAt = performance.now();
-      const { rows } = await pool.query('select * from daily_metrics_summary order by date, model_version');
-      year.push(performance.now() - startedAt);
-      if (rows.length !== MODELS * 365) throw new Error(`the year has ${rows.length} rows`);
-    }
+    const year = await yearOfDays(databaseUrl);
     const archived = await archive(pool);
     return [
       alone({
@@ -124,6 +119,25 @@ async function seedDay(pool: pg.Pool): Promise<void> {
     client.release();
   }
   await pool.query('vacuum analyze');
+}
+
+/** Until the last byte is here; what a reader makes of 182,500 values is its own affair. */
+async function yearOfDays(databaseUrl: string): Promise<number[]> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    const query = new BareQuery(client, 'select * from daily_metrics_summary order by date, model_version');
+    const times: number[] = [];
+    for (let round = 0; round < 20; round += 1) {
+      const startedAt = performance.now();
+      const rows = await query.ask();
+      times.push(performance.now() - startedAt);
+      if (rows !== MODELS * 365) throw new Error(`the year has ${rows} rows`);
+    }
+    return times;
+  } finally {
+    await client.end();
+  }
 }
 
 async function archive(pool: pg.Pool): Promise<{ rowsPerSecond: number; bytesPerEvent: number }> {
