@@ -15,6 +15,7 @@ import { singlePosts } from './single.ts';
 const ALERTS = 10_000;
 const EVENTS_PER_SECOND = 2_000;
 const SLOW_INTERVAL_MS = 100;
+const RESOLVE_INTERVAL_MS = 1_000;
 /** Slack hears of a storm within this, or the run fails. */
 const TOLD_LIMIT_MS = 30_000;
 
@@ -128,9 +129,18 @@ async function storming(place: Place, how: string, load: Omit<HttpLoad, 'port'>)
       ({ text }) => text.includes(name) && !text.includes('Resolved'),
       TOLD_LIMIT_MS,
     );
-    // Those of slow events too: they belong to the same incident.
-    await pool.query(`update system_alerts set status = 'resolved' where status = 'firing'`);
-    await slack.message(({ text }) => text.includes(name) && text.includes('Resolved'), TOLD_LIMIT_MS);
+    // Those of slow events too: they belong to the same incident, and one may join it at the last moment.
+    let isOver = false;
+    const over = slack
+      .message(({ text }) => text.includes(name) && text.includes('Resolved'), TOLD_LIMIT_MS)
+      .finally(() => {
+        isOver = true;
+      });
+    while (!isOver) {
+      await pool.query(`update system_alerts set status = 'resolved' where status = 'firing'`);
+      await Promise.race([over, delay(RESOLVE_INTERVAL_MS)]);
+    }
+    await over;
     return { openedMs, toldMs: told.atMs - beganAtMs };
   };
   const [posted, stormed] = await Promise.all([
