@@ -16,6 +16,7 @@ export default defineConfig({
   test: {
     include: ['packages/*/test/**/*.test.ts', 'examples/*/test/**/*.test.ts'],
     globalSetup: ['packages/server/test/support/globalSetup.ts'],
+    setupFiles: ['packages/server/test/support/propertySeed.ts'],
     // Two cores run the tests, one PostgreSQL and the servers that tests start.
     maxWorkers: 2,
     // Waiting ends with the event. These end what will never come, and a busy machine must not reach them.
