@@ -4,6 +4,7 @@
  */
 import type { Browser } from 'playwright-core';
 import type { Bench } from '../bench.ts';
+import { makeEvents } from '../events.ts';
 import { sleep } from '../load/clock.ts';
 import { alone, isMissing, type Row } from '../row.ts';
 import type { NowcastSide } from '../side/nowcast.ts';
@@ -13,6 +14,8 @@ import type { Measurement } from './measurement.ts';
 export const memory: Measurement = { name: 'memory', title: 'memory of the page', byName: true, run };
 
 const BATCH_SIZE = 100;
+/** Every model in every minute. */
+const HOUR_EVENTS = 12_000;
 const ALERT_EACH_MS = 5_000;
 /** The first reads see lists and charts fill themselves. */
 const SETTLING_SHARE = 0.2;
@@ -33,6 +36,7 @@ interface Read extends PageFigures {
 async function run(bench: Bench): Promise<Row[]> {
   const nowcast = await bench.nowcast();
   if (isMissing(nowcast)) return [alone({ what: 'memory of the page', unit: 'MB', ours: nowcast })];
+  await fillTheHour(bench, nowcast);
   const browser = await launchBrowser();
   try {
     const rows: Row[] = [];
@@ -85,6 +89,24 @@ async function watch(
   await page.context().close();
   await load;
   return reads;
+}
+
+/** The page holds an hour of minutes: one that fills itself while it is watched would look like a leak. */
+async function fillTheHour(bench: Bench, { port, databaseUrl }: NowcastSide): Promise<void> {
+  const now = Date.now();
+  const events = makeEvents({ count: HOUR_EVENTS, seed: 6, firstAtMs: null }).map((event, index) => ({
+    ...event,
+    timestamp: new Date(now - (index * 3_600_000) / HOUR_EVENTS).toISOString(),
+  }));
+  for (let at = 0; at < events.length; at += 1_000) {
+    const answer = await fetch(`http://127.0.0.1:${port}/telemetry/inference/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(events.slice(at, at + 1_000)),
+    });
+    if (!answer.ok) throw new Error(`past events were answered ${answer.status}: ${await answer.text()}`);
+  }
+  bench.expectStored(databaseUrl, events.length);
 }
 
 /** As the article raises one, so that the view has something to follow. */

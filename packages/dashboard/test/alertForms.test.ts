@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { matchersInWords, matchersOf } from '../src/alerts/matchers.ts';
 import { fieldIn, fieldsOf, formOf, newRule, ruleOf } from '../src/alerts/ruleForm.ts';
+import { ruleInWords } from '../src/alerts/ruleInWords.ts';
 import type { AlertRule } from '../src/data/alertRule.ts';
 import { readExplanation } from '../src/data/explanation.ts';
 
@@ -103,4 +104,27 @@ test('an incident is silenced by its models, and by its rules where it has none'
     'a',
     'rule r',
   ]);
+});
+
+test('a rule says in a sentence when it fires, and leaves out nothing of its condition', () => {
+  const words = (kind: string, condition: AlertRule['condition']) => ruleInWords({ kind, condition });
+  expect(words('error_burn', { long_seconds: 3_600, short_seconds: 300, burn_rate: 14.4 })).toBe(
+    'the error budget burns at 14.4× its pace, over 1 h and over 5 min',
+  );
+  expect(words('latency', { factor: 2, min_difference_ms: 100, window_seconds: 300 })).toBe(
+    'p95 latency over 5 min is 2 times the usual one, and 100 ms above it',
+  );
+  expect(words('threshold', newRule.condition)).toBe('Error rate, % over 5 min > 5');
+  expect(words('error_failure', { min_error_rate: 0.1, windows_seconds: [5, 10] })).toBe(
+    'far more events fail than is usual, within seconds; at least 10 %; windows seconds [5,10]',
+  );
+  expect(words('of_tomorrow', { level: 3 })).toBe('level 3');
+  expect(words('of_tomorrow', {})).toBe('of tomorrow');
+  fc.assert(
+    fc.property(rule, (rule) => {
+      const { kind, condition } = rule;
+      const told = ruleInWords({ kind: `${kind} of tomorrow`, condition });
+      for (const name of Object.keys(condition)) expect(told).toContain(name.replaceAll('_', ' '));
+    }),
+  );
 });

@@ -244,7 +244,7 @@ test('a rule is tried on what was stored before it is saved, and a complaint of 
   await dialog.getByRole('button', { name: 'Save' }).click();
   await dialog.waitFor({ state: 'detached' });
   const row = rules.locator('[data-row="many_errors"]');
-  await row.getByText('value 10').waitFor();
+  await row.getByText('> 10').waitFor();
   await row.getByRole('checkbox').click();
   await eventually(() => rowsOf('alert_rules?select=enabled&name=eq.many_errors')).toEqual([
     { enabled: false },
@@ -298,6 +298,13 @@ test('the overview is usable on a phone and by a screen reader in either theme, 
   await panelState(page, 'Open incidents', 'live');
   await page.unroute(rules);
   await panelState(page, 'Rules', 'live');
+  const everything = '**/rest/v1/**';
+  await page.route(everything, (route) => route.fulfill({ status: 500, json: { message: 'timeout' } }));
+  await page.reload();
+  // What is not known is not "none".
+  await page.getByRole('heading', { name: 'Cannot tell: the alerts could not be loaded.' }).waitFor();
+  await panelState(page, 'Open incidents', 'error');
+  expect(await panel(page, 'Open incidents').textContent()).not.toContain('0 now');
   await close();
   await resolveAll();
 });

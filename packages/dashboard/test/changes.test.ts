@@ -42,6 +42,6 @@ test('signs are written, and nothing is neither more nor less', () => {
     '+12.3 %',
     '−0.4 points',
     '±0 %',
-    '+8900 %',
+    '+8,900 %',
   ]);
 });

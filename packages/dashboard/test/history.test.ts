@@ -142,6 +142,7 @@ test('an open page follows when a day is closed, says when nothing is there and 
   );
   await page.getByRole('button', { name: 'Months' }).click();
   await panelState(page, 'Requests', 'error');
+  await page.getByRole('heading', { name: /^Cannot tell: .* could not be loaded\.$/ }).waitFor();
   await panel(page, 'Requests').getByText('Could not load: statement timeout').waitFor();
   await page.unroute(leaders);
   await panelState(page, 'Requests', 'live');

@@ -4,6 +4,7 @@ import { addAlertsCommand } from './commands/alerts.ts';
 import { addBacktestCommand } from './commands/backtest.ts';
 import { addBackupCommand } from './commands/backup.ts';
 import { addColdCommand } from './commands/cold.ts';
+import { addDemoCommand } from './commands/demo.ts';
 import { addDetectCommand } from './commands/detect.ts';
 import { addDigestCommand } from './commands/digest.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
@@ -38,6 +39,7 @@ export async function runCli(args: string[]): Promise<void> {
     addSqlCommand,
     addReplayCommand,
     addSimulateCommand,
+    addDemoCommand,
     addKeysCommand,
     addAlertsCommand,
     addEtlCommand,

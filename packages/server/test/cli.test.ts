@@ -26,6 +26,7 @@ describe('nowcast', () => {
       'start',
       'migrate',
       'sql',
+      'demo',
       'PORT',
       '(default: 4318)',
       'NOWCAST_DATA_DIR',
@@ -33,6 +34,14 @@ describe('nowcast', () => {
     ]) {
       expect(stdout).toContain(word);
     }
+  });
+
+  test('passes what the demo is asked for on to it, and its exit code back', async () => {
+    expect((await nowcast(['demo', '--help'])).code).toBe(0);
+    expect(await nowcast(['demo', '--minutes', 'long'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--minutes must be a number above 0, not "long".'),
+    });
   });
 
   test('tells its version', async () => {

@@ -7,6 +7,7 @@ import { LoadError } from '../data/queries.ts';
 import { Button } from '../ui/Button.tsx';
 import { Icon } from '../ui/Icon.tsx';
 import { Panel } from '../ui/Panel.tsx';
+import { emptied } from '../ui/panelState.ts';
 import { useNow } from '../ui/useNow.ts';
 import { useAlertLoad } from './useAlertLoad.ts';
 import { isDenied, useChange } from './useChange.tsx';
@@ -45,7 +46,7 @@ export function ChannelPanel() {
     <Panel
       title="Channels"
       caption="where alerts are told"
-      state={state.kind === 'live' && none ? { kind: 'empty' } : state}
+      state={none ? emptied(state) : state}
       onRetry={reload}
       empty="None: alerts are told on this page alone. SLACK_WEBHOOK_URL or a row in alert_channels makes one."
     >

@@ -8,8 +8,8 @@ export function NoticeBar() {
   const { run, busy, dialog } = useChange('Undoing');
   return (
     <>
-      {/* Always there, without a gap of its own: what appears in it is announced. */}
-      <div role="status" aria-live="polite" className={current === undefined ? '-mb-3' : ''}>
+      {/* Always there, and out of the grid while it says nothing: what appears in it is announced. */}
+      <div role="status" aria-live="polite" className={current === undefined ? 'absolute' : ''}>
         {current !== undefined && (
           <div
             data-notice

@@ -18,7 +18,7 @@ import { ChannelPanel } from './ChannelPanel.tsx';
 import { IncidentList } from './IncidentList.tsx';
 import { RulePanel } from './RulePanel.tsx';
 import { SilencePanel } from './SilencePanel.tsx';
-import { useAlertLoad } from './useAlertLoad.ts';
+import { type AlertLoad, useAlertLoad } from './useAlertLoad.ts';
 import { setWho, who } from './who.ts';
 
 const closedStep = 10;
@@ -36,7 +36,7 @@ export function Overview() {
     useCallback(({ client }: LiveFeed) => loadClosedIncidents(client, shown + 1), [shown]),
   );
   const connection = useCell(feed.connection);
-  const { level, sentence } = judge(open.value, connection);
+  const { level, sentence } = judge(open, connection);
   const incidents = open.value ?? [];
   const over = closed.value ?? [];
   return (
@@ -46,7 +46,7 @@ export function Overview() {
       </VerdictCard>
       <Panel
         title="Open incidents"
-        caption={`${incidents.length} now`}
+        {...(open.value !== undefined && { caption: `${incidents.length} now` })}
         state={open.state}
         onRetry={open.reload}
         empty={
@@ -84,23 +84,34 @@ export function Overview() {
 }
 
 function judge(
-  open: readonly Incident[] | undefined,
+  { value: open, state }: AlertLoad<readonly Incident[]>,
   connection: Connection,
 ): { readonly level: Level; readonly sentence: string } {
   if (isCutOff(connection))
     return { level: 'unknown', sentence: 'Cannot tell: the connection to Nowcast is lost.' };
-  if (open === undefined) return { level: 'unknown', sentence: 'Looking …' };
+  if (open === undefined) {
+    const failed = state.kind === 'error';
+    return {
+      level: 'unknown',
+      sentence: failed ? 'Cannot tell: the alerts could not be loaded.' : 'Looking …',
+    };
+  }
   if (open.length === 0) return { level: 'good', sentence: 'No, nothing is open.' };
   const critical = open.filter(({ severity }) => severity === 'critical').length;
   const waiting = open.filter(({ acknowledged, silenced }) => !acknowledged && !silenced).length;
+  const level = critical > 0 ? 'bad' : 'warning';
+  if (open.length === 1) {
+    const kind = critical === 1 ? '1 open incident, critical' : '1 open incident';
+    return {
+      level,
+      sentence: `${kind}: ${waiting === 1 ? 'nobody has acknowledged it' : 'it is in hand'}.`,
+    };
+  }
   const parts = [
     critical === 0 ? '' : `${critical} critical`,
     waiting === 0 ? 'all in hand' : `${waiting} that nobody has acknowledged`,
   ].filter(Boolean);
-  return {
-    level: critical > 0 ? 'bad' : 'warning',
-    sentence: `${quantity(open.length, 'open incident')}: ${parts.join(', ')}.`,
-  };
+  return { level, sentence: `${quantity(open.length, 'open incident')}: ${parts.join(', ')}.` };
 }
 
 function Person() {

@@ -7,6 +7,7 @@ import { FigureTable } from '../ui/FigureTable.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import { RuleDrawer } from './RuleDrawer.tsx';
 import { newRule } from './ruleForm.ts';
+import { ruleInWords } from './ruleInWords.ts';
 import { useAlertLoad } from './useAlertLoad.ts';
 import { useChange } from './useChange.tsx';
 
@@ -18,11 +19,7 @@ const sources: Record<string, string> = {
 
 /** What counts as trouble. */
 export function RulePanel() {
-  const {
-    value = [],
-    state,
-    reload,
-  } = useAlertLoad(
+  const { value, state, reload } = useAlertLoad(
     'alert_rules',
     useCallback(({ client }: LiveFeed) => loadRules(client), []),
   );
@@ -40,7 +37,9 @@ export function RulePanel() {
     <>
       <Panel
         title="Rules"
-        caption={`${value.filter(({ enabled }) => enabled).length} of ${value.length} are on`}
+        {...(value !== undefined && {
+          caption: `${value.filter(({ enabled }) => enabled).length} of ${value.length} are on`,
+        })}
         state={state}
         onRetry={reload}
         actions={<Button onClick={() => setEdited({ rule: newRule, isNew: true })}>New threshold</Button>}
@@ -48,7 +47,7 @@ export function RulePanel() {
         <FigureTable
           label="Rules"
           rowTitle="Rule"
-          rows={value}
+          rows={value ?? []}
           keyOf={({ name }) => name}
           head={(rule) => (
             <button
@@ -71,7 +70,7 @@ export function RulePanel() {
                   disabled={switching.busy}
                   aria-label={`${rule.name} is on`}
                   onChange={() => toggle(rule)}
-                  className="size-4 accent-accent"
+                  className="size-4 align-middle accent-accent"
                 />
               ),
             },
@@ -87,7 +86,7 @@ export function RulePanel() {
               title: 'Fires when',
               isText: true,
               window: '',
-              cell: ({ condition }) => conditionInWords(condition),
+              cell: (rule) => <span className="block min-w-72 whitespace-normal">{ruleInWords(rule)}</span>,
             },
             { title: 'From', isText: true, window: '', cell: ({ source }) => sources[source] ?? source },
           ]}
@@ -104,12 +103,4 @@ export function RulePanel() {
       {switching.dialog}
     </>
   );
-}
-
-function conditionInWords(condition: AlertRule['condition']): string {
-  const parts = Object.entries(condition).map(
-    ([key, value]) =>
-      `${key.replaceAll('_', ' ')} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
-  );
-  return parts.length === 0 ? '–' : parts.join(', ');
 }

@@ -6,6 +6,7 @@ import type { Silence } from '../data/incident.ts';
 import type { LiveFeed } from '../data/liveFeed.ts';
 import { Button } from '../ui/Button.tsx';
 import { Panel } from '../ui/Panel.tsx';
+import { emptied } from '../ui/panelState.ts';
 import { useNow } from '../ui/useNow.ts';
 import { MaintenanceDrawer } from './MaintenanceDrawer.tsx';
 import { matchersInWords } from './matchers.ts';
@@ -19,11 +20,7 @@ const minuteMs = 60_000;
 export function SilencePanel() {
   const feed = useFeed();
   const now = useNow(feed.clock, 10_000);
-  const {
-    value = [],
-    state,
-    reload,
-  } = useAlertLoad(
+  const { value, state, reload } = useAlertLoad(
     'alert_silences',
     useCallback(({ client, clock }: LiveFeed) => loadSilences(client, clock.now()), []),
   );
@@ -32,13 +29,13 @@ export function SilencePanel() {
   const [planned, setPlanned] = useState(false);
   const [problem, setProblem] = useState<string>();
   // They end by the clock, which nobody pushes.
-  const silences = value.filter(({ endsAt }) => endsAt > now);
+  const silences = (value ?? []).filter(({ endsAt }) => endsAt > now);
   return (
     <>
       <Panel
         title="Silences and maintenance"
-        caption={`${silences.length} now or to come`}
-        state={state.kind === 'live' && silences.length === 0 ? { kind: 'empty' } : state}
+        {...(value !== undefined && { caption: `${silences.length} now or to come` })}
+        state={silences.length === 0 ? emptied(state) : state}
         onRetry={reload}
         empty="None: everybody is told of everything."
         actions={<Button onClick={() => setPlanned(true)}>Plan maintenance</Button>}

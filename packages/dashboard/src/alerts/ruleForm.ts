@@ -14,7 +14,7 @@ export interface FieldDescription {
   readonly options?: readonly (readonly [string, string])[];
 }
 
-const metricOptions = [
+export const metricOptions = [
   ['requests_per_minute', 'Requests a minute'],
   ['error_rate_pct', 'Error rate, %'],
   ['avg_latency_ms', 'Mean latency, ms'],

@@ -17,7 +17,10 @@ export function ConnectionBadge() {
   const { phase } = useCell(useFeed().connection);
   const { text, colour } = words[phase];
   return (
-    <span data-connection={phase} className="inline-flex items-center gap-2 px-2 text-small">
+    <span
+      data-connection={phase}
+      className="inline-flex items-center gap-1.5 px-1 text-small sm:gap-2 sm:px-2"
+    >
       <span aria-hidden="true" className={`size-2 rounded-full bg-current ${colour}`} />
       {text}
     </span>

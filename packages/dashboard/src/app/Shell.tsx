@@ -42,7 +42,7 @@ export function Shell({ children }: { children: ReactNode }) {
                   <PageLink
                     path={view.path}
                     isCurrent={view === viewAt(path)}
-                    className="block rounded-md px-1.5 py-1 font-medium text-muted text-small hover:text-text aria-[current]:bg-raised aria-[current]:text-text sm:px-2.5"
+                    className="block rounded-md px-1 py-1 font-medium text-muted text-small hover:text-text aria-[current]:bg-raised aria-[current]:text-text sm:px-2.5"
                   >
                     {view.title}
                   </PageLink>

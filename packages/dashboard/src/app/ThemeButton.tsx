@@ -10,6 +10,7 @@ export function ThemeButton() {
   return (
     <Button
       kind="quiet"
+      className="max-sm:px-1.5"
       onClick={nextTheme}
       aria-label={`Theme: ${current}. Change`}
       title={`Theme: ${current}`}

@@ -37,7 +37,7 @@ export function ChartPanel({ title, caption, state, onRetry, controls, subject, 
       caption={caption}
       state={state}
       onRetry={onRetry}
-      bodyClassName="min-h-56"
+      bodyClassName="flex min-h-56 flex-col"
       actions={
         <>
           {controls}
@@ -52,15 +52,16 @@ export function ChartPanel({ title, caption, state, onRetry, controls, subject, 
         </>
       }
     >
-      <div ref={ref} className="flex h-56 flex-col pb-2">
-        {asTable ? (
-          <ChartTable title={title} {...chart} points={points} />
-        ) : (
-          <>
-            {chart.series.length > 1 && (
-              <Legend series={chart.series} everywhere={chart.series[0]?.model === chart.series[1]?.model} />
-            )}
-            <div className="min-h-0 flex-1 pl-1">
+      {/* Taller where the panel beside it has a higher head, so that both end at one line. */}
+      <div ref={ref} className="flex min-h-56 flex-1 flex-col pb-2">
+        {!asTable && chart.series.length > 1 && (
+          <Legend series={chart.series} everywhere={chart.series[0]?.model === chart.series[1]?.model} />
+        )}
+        <div className="relative flex-1">
+          <div className={`absolute inset-0 overflow-x-clip ${asTable ? '' : 'pl-1'}`}>
+            {asTable ? (
+              <ChartTable title={title} {...chart} points={points} />
+            ) : (
               <Suspense fallback={null}>
                 <TimeChart
                   {...chart}
@@ -68,9 +69,9 @@ export function ChartPanel({ title, caption, state, onRetry, controls, subject, 
                   label={`${title}, ${caption}. The button "Table: ${title}" shows the figures.`}
                 />
               </Suspense>
-            </div>
-          </>
-        )}
+            )}
+          </div>
+        </div>
       </div>
     </Panel>
   );

@@ -1,5 +1,5 @@
 import { type ReactNode, useMemo } from 'react';
-import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
+import { count, dollars, latency, percent, score, tickFigure } from '../data/format.ts';
 import { ChartPanel, type ChartPanelProps } from './ChartPanel.tsx';
 import { pointsOf, type Series } from './points.ts';
 
@@ -51,6 +51,9 @@ const confidenceOf: Read<MeasureRow> = (row) => row.avgConfidence;
 const qualityOf: Read<MeasureRow> = (row) => row.avgQuality;
 const costOf: Read<MeasureRow> = (row) => row.costUsd;
 const twoDigits = (value: number) => value.toFixed(2);
+const dollarTick = (value: number) => `$${tickFigure(value)}`;
+const percentTick = (value: number) => `${tickFigure(value)} %`;
+const latencyTick = (ms: number) => (ms < 1_000 ? `${tickFigure(ms)} ms` : `${tickFigure(ms / 1_000)} s`);
 
 /** One chart for each measure that the drawn models have. */
 export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>) {
@@ -61,8 +64,12 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
       series: columns.map(({ series }) => series),
     });
     const each = (read: Read<R>, absent: null | 0) => drawn(perModel(models, slots, read), absent);
-    const known = (read: Read<R>, absent: null | 0) =>
-      rows.some((row) => read(row) !== null && models.includes(row.model)) ? each(read, absent) : undefined;
+    /** Of the models that have it: a stack would draw the others along the top of those below them. */
+    const known = (read: Read<R>, absent: null | 0) => {
+      const having = new Set(rows.filter((row) => read(row) !== null).map(({ model }) => model));
+      const drawnModels = models.filter((model) => having.has(model));
+      return drawnModels.length === 0 ? undefined : drawn(perModel(drawnModels, slots, read), absent);
+    };
     return {
       requests: each((row) => row.requests, 0),
       latency: drawn(latencies.columns, null),
@@ -83,7 +90,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
         caption={`count, ${each}`}
         kind="stack"
         format={count}
-        axisFormat={compact}
+        axisFormat={tickFigure}
       />
       <ChartPanel
         {...common}
@@ -92,7 +99,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
         caption={latencies.caption}
         kind="line"
         format={latency}
-        axisFormat={latency}
+        axisFormat={latencyTick}
         controls={latencies.controls}
       />
       <ChartPanel
@@ -102,7 +109,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
         caption={errors.caption}
         kind="line"
         format={percent}
-        axisFormat={percent}
+        axisFormat={percentTick}
         controls={errors.controls}
       />
       {chart.confidence !== undefined && (
@@ -137,7 +144,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
           caption={`in and out, ${each}`}
           kind="stack"
           format={count}
-          axisFormat={compact}
+          axisFormat={tickFigure}
         />
       )}
       {chart.cost !== undefined && (
@@ -148,7 +155,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
           caption={`US dollars, ${each}`}
           kind="stack"
           format={dollars}
-          axisFormat={dollars}
+          axisFormat={dollarTick}
         />
       )}
     </div>

@@ -49,7 +49,7 @@ function TimeChart(props: TimeChartProps) {
       <ComposedChart
         data={points as Point[]}
         aria-label={label}
-        margin={{ top: 6, right: 22, bottom: 0, left: 2 }}
+        margin={{ top: 6, right: 26, bottom: 0, left: 2 }}
         // One crosshair through all charts.
         syncId="charts"
         syncMethod="value"

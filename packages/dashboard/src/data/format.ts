@@ -7,9 +7,16 @@ export function count(value: number): string {
   return whole.format(value);
 }
 
-/** For axes and tight places: 12.3K. */
+/** For tight places: 12.3K. */
 export function compact(value: number): string {
   return value < 10_000 ? whole.format(value) : compactFormat.format(value);
+}
+
+const tick = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
+
+/** For axes: three digits, since a tick at 1.05 must not say 1.1. */
+export function tickFigure(value: number): string {
+  return value < 10_000 ? String(Number(value.toPrecision(3))) : tick.format(value);
 }
 
 /** "1 request", "1,234 requests". */

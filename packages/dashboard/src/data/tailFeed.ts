@@ -74,7 +74,6 @@ export class TailFeed {
     this.#accounted = 0;
     this.#unsubscribe = this.#feed.data.subscribe(() => this.#liveChanged());
     this.#stream();
-    void this.#look(keptEvents / 4);
   }
 
   /** What is shown stays. */
@@ -89,7 +88,7 @@ export class TailFeed {
   }
 
   #stream(): void {
-    this.#mode = 'stream';
+    if (this.#mode === 'sample') this.#mode = 'stream';
     this.#second = { startedAt: performance.now(), events: 0 };
     const channel = this.#feed.client.channel(`tail-${++channels}`).on(
       'postgres_changes',
@@ -104,9 +103,13 @@ export class TailFeed {
     this.#channel = channel;
     channel.subscribe((status, error) => {
       if (this.#channel !== channel) return;
-      this.#failure =
-        status === 'SUBSCRIBED' ? undefined : new LoadError(error?.message ?? 'not subscribed', 0);
-      this.#drawSoon();
+      if (status === 'SUBSCRIBED') {
+        // Not before: what comes between a look and the subscription would be neither shown nor counted.
+        void this.#look(this.#events.length === 0 ? keptEvents / 4 : sampledEvents);
+      } else {
+        this.#failure = new LoadError(error?.message ?? 'not subscribed', 0);
+        this.#drawSoon();
+      }
     });
   }
 
@@ -141,11 +144,12 @@ export class TailFeed {
     if (epoch !== this.#epoch) {
       // Connected anew: a channel that was lost on the way is made anew, and what was missed looked up.
       this.#epoch = epoch;
-      if (this.#mode === 'stream') {
+      if (this.#mode === 'sample') {
+        void this.#look(sampledEvents);
+      } else {
         this.#leave();
         this.#stream();
       }
-      void this.#look(sampledEvents);
     } else if (this.#mode === 'sample') {
       this.#sampleSoon();
     }
@@ -180,6 +184,7 @@ export class TailFeed {
         limit,
       });
       if (run !== this.#run) return 0;
+      if (this.#mode === 'starting') this.#mode = 'stream';
       this.#failure = undefined;
       const known = new Set([...this.#events, ...this.#waiting].map(({ id }) => id));
       const fresh = newest.filter(({ id }) => !known.has(id));
@@ -188,6 +193,7 @@ export class TailFeed {
       return fresh.length;
     } catch (error) {
       if (run !== this.#run) return 0;
+      if (this.#mode === 'starting') this.#mode = 'stream';
       this.#failure = error instanceof LoadError ? error : new LoadError(String(error), 0);
       this.#draw();
       return 0;

@@ -2,6 +2,7 @@ import { ModelName } from '../chart/ModelName.tsx';
 import type { Change, Changes, Trend } from '../data/trend.ts';
 import { FigureTable } from '../ui/FigureTable.tsx';
 import { Panel } from '../ui/Panel.tsx';
+import { emptied } from '../ui/panelState.ts';
 import { beforeNames, isClear, signed } from './changes.ts';
 import { type HistoryView, showModel } from './historyView.ts';
 import { periodName, type Unit } from './period.ts';
@@ -27,7 +28,7 @@ export function ChangeTable({ view, data }: { view: HistoryView; data: HistoryDa
     <Panel
       title="Changes"
       caption={at === undefined ? '' : `${periodName(unit, at)}, by the day`}
-      state={state.kind === 'live' && at === undefined ? { kind: 'empty' } : state}
+      state={at === undefined ? emptied(state) : state}
       empty={`No whole ${unit} in this stretch yet.`}
       onRetry={reload}
     >

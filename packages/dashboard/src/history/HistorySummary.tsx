@@ -1,6 +1,7 @@
 import { useEffect } from 'react';
 import { dollars, percent, quantity } from '../data/format.ts';
 import type { Leader } from '../data/leader.ts';
+import { isEmpty } from '../ui/panelState.ts';
 import { tellChanges } from './changes.ts';
 import type { HistoryView } from './historyView.ts';
 import { dayMs, dayName, fullDayName, periodName } from './period.ts';
@@ -13,12 +14,14 @@ export function HistorySummary({ view, data }: { view: HistoryView; data: Histor
   const { from, until, unit } = stretch;
   const days = `${dayName(from)} to ${fullDayName(until - dayMs)}`;
   const changes = tellChanges(newest, unit);
-  const nothing = state.kind === 'loading' || (leaders.length === 0 && state.kind !== 'empty');
-  const sentence = nothing
-    ? `Looking at ${days} …`
-    : leaders.length === 0
-      ? `No closed day from ${days}.`
-      : sentenceOf(leaders);
+  const sentence =
+    leaders.length > 0
+      ? sentenceOf(leaders)
+      : isEmpty(state)
+        ? `No closed day from ${days}.`
+        : state.kind === 'error'
+          ? `Cannot tell: ${days} could not be loaded.`
+          : `Looking at ${days} …`;
   useEffect(() => {
     document.title = `History, ${days}. Nowcast`;
   }, [days]);

@@ -1,3 +1,4 @@
+import { count } from '../data/format.ts';
 import { groupBy } from '../data/group.ts';
 import type { Change, Trend } from '../data/trend.ts';
 import type { Unit } from './period.ts';
@@ -14,7 +15,7 @@ export function signed(value: number, unit: string): string {
   const size = Math.abs(value);
   const digits = size >= 100 ? size.toFixed(0) : size >= 10 ? size.toFixed(1) : size.toFixed(2);
   const sign = Number(digits) === 0 ? '±' : value > 0 ? '+' : '−';
-  return `${sign}${Number(digits)} ${unit}`;
+  return `${sign}${size >= 1_000 ? count(size) : Number(digits)} ${unit}`;
 }
 
 export const beforeNames: Record<Unit, string> = {

@@ -1,4 +1,5 @@
 import { Tabs } from '@base-ui/react/tabs';
+import type { ReactNode } from 'react';
 import { readKey } from '../data/access.ts';
 import { CopyButton } from '../ui/CopyButton.tsx';
 import { Panel } from '../ui/Panel.tsx';
@@ -7,19 +8,19 @@ import { languages, snippet } from './snippets.ts';
 const notes = [
   {
     term: 'Two fields are required',
-    text: 'model_version and inference_time_ms. Every model version gets its own line in each chart.',
+    text: '`model_version` and `inference_time_ms`. Every model version gets its own line in each chart.',
   },
   {
     term: 'Others bring more to this page',
-    text: 'confidence_score, is_error and error_message; input_tokens, output_tokens and cost_usd; quality_score.',
+    text: '`confidence_score`, `is_error` and `error_message`; `input_tokens`, `output_tokens` and `cost_usd`; `quality_score`.',
   },
   {
     term: 'Many at once',
-    text: 'POST an array to /telemetry/inference/batch: 10 to 1,000 events a request cost the least.',
+    text: 'POST an array to `/telemetry/inference/batch`: 10 to 1,000 events a request cost the least.',
   },
   {
     term: 'It is all in PostgreSQL',
-    text: 'select * from inference_metrics_hourly says in SQL what this page draws.',
+    text: '`select * from inference_metrics_hourly` says in SQL what this page draws.',
   },
 ];
 
@@ -71,7 +72,7 @@ export default function FirstEvent() {
             {notes.map(({ term, text }) => (
               <div key={term}>
                 <dt className="font-semibold">{term}</dt>
-                <dd className="text-muted">{text}</dd>
+                <dd className="text-muted">{withCode(text)}</dd>
               </div>
             ))}
           </dl>
@@ -85,5 +86,18 @@ export default function FirstEvent() {
         </div>
       </div>
     </Panel>
+  );
+}
+
+/** What stands between backticks as code. */
+function withCode(text: string): ReactNode {
+  return text.split('`').map((part, index) =>
+    index % 2 === 0 ? (
+      part
+    ) : (
+      <code key={part} className="break-words font-mono text-caption text-text">
+        {part}
+      </code>
+    ),
   );
 }

@@ -1,3 +1,4 @@
+import type { ReactNode } from 'react';
 import { count } from '../data/format.ts';
 import type { LossRow } from '../data/losses.ts';
 import { sendersShown } from '../data/queries.ts';
@@ -17,16 +18,18 @@ export interface LossTableProps {
   readonly window: string;
   readonly state: PanelState;
   readonly onRetry: () => void;
+  readonly actions: ReactNode;
 }
 
 /** What became of everything that was sent. */
-export function LossTable({ rows, window, state, onRetry }: LossTableProps) {
+export function LossTable({ rows, window, state, onRetry, actions }: LossTableProps) {
   return (
     <Panel
       title="Senders"
       caption={`events, ${window}${rows.length > sendersShown ? `; the ${sendersShown} busiest senders` : ''}`}
       state={state}
       onRetry={onRetry}
+      actions={actions}
       empty="Nobody sent anything in this window."
     >
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus */}

@@ -87,19 +87,19 @@ export default function PipelinePage() {
         ))}
       </VerdictCard>
       <StagePanel health={health.value} measured={measured} state={stateOf(health)} onRetry={health.reload} />
-      <div>
-        <Segmented
-          label="Range"
-          value={range.id}
-          onChange={(id) => go({ params: { range: id === defaultRange.id ? null : id } })}
-          options={ranges.map(({ id, short, window }) => ({ value: id, label: short, name: window }))}
-        />
-      </div>
       <LossTable
         rows={losses.value ?? []}
         window={range.window}
         state={stateOf(losses)}
         onRetry={losses.reload}
+        actions={
+          <Segmented
+            label="Range"
+            value={range.id}
+            onChange={(id) => go({ params: { range: id === defaultRange.id ? null : id } })}
+            options={ranges.map(({ id, short, window }) => ({ value: id, label: short, name: window }))}
+          />
+        }
       />
     </div>
   );

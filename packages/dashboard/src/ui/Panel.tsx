@@ -1,7 +1,7 @@
 import { type ReactNode, useId } from 'react';
 import { timeWithSeconds } from '../data/format.ts';
 import { Button } from './Button.tsx';
-import type { PanelState } from './panelState.ts';
+import { isEmpty, type PanelState } from './panelState.ts';
 
 export interface PanelProps {
   readonly title: string;
@@ -33,6 +33,7 @@ export function Panel(props: PanelProps) {
   const id = useId();
   const old = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
   const nothing = state.kind === 'error' && !state.older;
+  const none = isEmpty(state);
   return (
     <section
       aria-labelledby={id}
@@ -51,14 +52,14 @@ export function Panel(props: PanelProps) {
       </header>
       <div className={`relative min-w-0 flex-1 ${bodyClassName}`}>
         {state.kind === 'loading' && <Skeleton />}
-        {state.kind === 'empty' && <Note>{empty ?? 'Nothing in this window.'}</Note>}
+        {none && <Note>{empty ?? 'Nothing in this window.'}</Note>}
         {state.kind === 'error' && (
           <div className="flex flex-wrap items-center gap-3 px-4 pb-3 text-bad text-small">
             <span>Could not load: {sentence(state.message)} Trying again.</span>
             {onRetry !== undefined && <Button onClick={onRetry}>Try now</Button>}
           </div>
         )}
-        {(state.kind === 'live' || (old && !nothing)) && children}
+        {(state.kind === 'live' || (old && !nothing && !none)) && children}
       </div>
     </section>
   );

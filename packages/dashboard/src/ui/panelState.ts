@@ -7,8 +7,8 @@ export type PanelState =
   | { readonly kind: 'empty' }
   | { readonly kind: 'live' }
   /** Connected again or awake again; what was missed is being loaded. */
-  | { readonly kind: 'stale'; readonly asOf: number | undefined }
-  | { readonly kind: 'disconnected'; readonly asOf: number | undefined }
+  | { readonly kind: 'stale'; readonly asOf: number | undefined; readonly empty: boolean }
+  | { readonly kind: 'disconnected'; readonly asOf: number | undefined; readonly empty: boolean }
   /** `older`: what was loaded before is still there. */
   | { readonly kind: 'error'; readonly message: string; readonly older: boolean };
 
@@ -22,9 +22,20 @@ export interface PanelFacts {
 export function panelState({ connection, loaded, failure, empty }: PanelFacts): PanelState {
   const { phase, currentUntil } = connection;
   const gone = isCutOff(connection);
-  if (gone && loaded) return { kind: 'disconnected', asOf: currentUntil };
+  if (gone && loaded) return { kind: 'disconnected', asOf: currentUntil, empty };
   if (failure !== undefined) return { kind: 'error', message: failure.message, older: loaded };
-  if (!loaded) return gone ? { kind: 'disconnected', asOf: undefined } : { kind: 'loading' };
-  if (phase !== 'live') return { kind: 'stale', asOf: currentUntil };
+  if (!loaded) return gone ? { kind: 'disconnected', asOf: undefined, empty: false } : { kind: 'loading' };
+  if (phase !== 'live') return { kind: 'stale', asOf: currentUntil, empty };
   return { kind: empty ? 'empty' : 'live' };
+}
+
+/** Whether what was loaded is nothing. */
+export function isEmpty(state: PanelState): boolean {
+  return 'empty' in state ? state.empty : state.kind === 'empty';
+}
+
+/** Of a panel that shows none of what was loaded. */
+export function emptied(state: PanelState): PanelState {
+  if (state.kind === 'live') return { kind: 'empty' };
+  return state.kind === 'stale' || state.kind === 'disconnected' ? { ...state, empty: true } : state;
 }
