@@ -103,13 +103,11 @@ export class TailFeed {
     this.#channel = channel;
     channel.subscribe((status, error) => {
       if (this.#channel !== channel) return;
-      if (status === 'SUBSCRIBED') {
-        // Not before: what comes between a look and the subscription would be neither shown nor counted.
-        void this.#look(this.#events.length === 0 ? keptEvents / 4 : sampledEvents);
-      } else {
-        this.#failure = new LoadError(error?.message ?? 'not subscribed', 0);
-        this.#drawSoon();
-      }
+      const isSubscribed = status === 'SUBSCRIBED';
+      this.#failure = isSubscribed ? undefined : new LoadError(error?.message ?? 'not subscribed', 0);
+      this.#drawSoon();
+      // Not before: what comes between a look and the subscription would be neither shown nor counted.
+      if (isSubscribed) void this.#look(this.#events.length === 0 ? keptEvents / 4 : sampledEvents);
     });
   }
 
