@@ -29,17 +29,17 @@ export function tellChanges(newest: readonly Trend[], unit: Unit, most = 3): rea
   const told = newest.flatMap((trend) => {
     const { requests, avgLatency, errorRate } = trend.before;
     return [
-      { change: requests, text: (by: string) => `${trend.model} answered ${by} requests a day` },
+      { change: requests, text: (by: string) => `${trend.model} answered ${by} requests a day`, fewer: true },
       { change: avgLatency, text: (by: string) => `${trend.model} took ${by} time on average` },
       { change: errorRate, text: (by: string) => `${trend.model} failed ${by} often`, points: true },
     ]
       .filter(({ change }) => isClear(change))
-      .map(({ change, text, points }) => {
+      .map(({ change, text, points, fewer }) => {
         const value = change.value!;
         const size = `${Number(Math.abs(value).toPrecision(2))}`;
         const by = points
           ? `${size} percentage points ${value > 0 ? 'more' : 'less'}`
-          : `${size} % ${value > 0 ? 'more' : 'less'}`;
+          : `${size} % ${value > 0 ? 'more' : fewer ? 'fewer' : 'less'}`;
         const margin = `± ${Number(change.margin!.toPrecision(2))}`;
         return {
           model: trend.model,
