@@ -104,6 +104,15 @@ describe('the engine', () => {
     expect(explained!.explanation.metric).toBe('error_rate');
   });
 
+  test('notes until when what it found was seen', async () => {
+    startEngine();
+    await holderIsThere();
+    await fail('one', 12);
+    await until(
+      `select 1 from system_alerts where rule = 'error_failure' and last_seen_at > timestamp + interval '1 second'`,
+    );
+  });
+
   test('makes one incident of an outage of three models', async () => {
     startEngine();
     await holderIsThere();

@@ -19,6 +19,8 @@ const aheadMs = 2 * minuteMs;
 const unpromptedLooks = 5;
 /** All detectors are saved within a minute or two, a few at each look. */
 const detectorsPerLook = 15;
+/** Open alerts are told to be seen so seldom: each telling is a change that whoever follows alerts gets. */
+const seenLooks = 60;
 
 export interface EngineOptions {
   readonly pool: pg.Pool;
@@ -48,6 +50,7 @@ export class Engine {
   #heldAtMs = Number.NEGATIVE_INFINITY;
   #clientsAtMs = Number.NEGATIVE_INFINITY;
   #lateMinuteMs = 0;
+  #seenAtMs = Number.NEGATIVE_INFINITY;
   readonly #changed: ChangedMinutes;
   #failing = false;
   /** A transaction failed, or its answer was lost: what it did stands in the database. */
@@ -169,6 +172,10 @@ export class Engine {
     evaluator.setRules(rules);
     const changes = [...byHand, ...evaluator.look(nowMs, { models, clients, own })];
     await this.#save(evaluator, changes);
+    if (nowMs - this.#seenAtMs >= seenLooks * this.#options.intervalMs) {
+      await this.#store.noteSeen(evaluator.lastingAlerts(), nowMs);
+      this.#seenAtMs = nowMs;
+    }
     this.#tellUnwatched(evaluator);
     this.#explainer.look();
   }

@@ -193,6 +193,15 @@ export class EngineStore {
     return new Set(rows.map(({ id }) => id));
   }
 
+  /** Notes until when the conditions of open alerts were seen to hold. */
+  async noteSeen(alertIds: readonly number[], nowMs: number): Promise<void> {
+    if (alertIds.length === 0) return;
+    await this.#rows(
+      `update public.system_alerts set last_seen_at = $2 where id = any ($1::integer[]) and status = 'firing'`,
+      [alertIds.slice(0, mostRows), new Date(nowMs)],
+    );
+  }
+
   /**
    * Writes alerts, their states and what detectors learnt in one transaction, which only the holder of the lease can
    * commit.

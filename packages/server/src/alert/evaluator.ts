@@ -86,6 +86,13 @@ export class Evaluator {
     );
   }
 
+  /** Of these, those whose condition held at the last look. */
+  lastingAlerts(): number[] {
+    return [...this.#all()].flatMap(({ state, alertId }) =>
+      state.phase === 'firing' && state.breachSinceMs !== undefined && alertId !== undefined ? [alertId] : [],
+    );
+  }
+
   /** Takes what was read and judges it. */
   look(nowMs: number, { models, clients = [], own = healthy }: Reading): Change[] {
     if (nowMs - this.#lookedAtMs > longestPauseMs) this.#resume(nowMs);

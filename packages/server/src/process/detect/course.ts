@@ -83,23 +83,34 @@ export function viewsOf(course: Course, timestampMs: number, value: number): (nu
   const known = isKnownAt(course.season, timestampMs, numbers.intervalMs);
   const seasonError = value - usual;
   const remembers = hasIncident(numbers);
-  const nearer = (distance: number, before: number) =>
-    remembers && Math.abs(before) < Math.abs(distance) ? before : distance;
+  const drift = known ? towards(numbers.seasonError, seasonError, seasonErrorGain) : undefined;
+  // What comes at this time of the day or week, or came before the incident that is going on, is no surprise.
+  const nearer = (distance: number, before: number, usually?: number) => {
+    const least = remembers && Math.abs(before) < Math.abs(distance) ? before : distance;
+    return usually !== undefined && Math.abs(usually) < Math.abs(least) ? usually : least;
+  };
   const smoothed = towards(numbers.smoothed, value, gains.smoothed);
   const level = towards(numbers.level, value, gains.level);
   const isReturn =
     remembers && Math.abs(value - numbers.fastBefore) < Math.abs(numbers.lastValue - numbers.fastBefore);
   const views = [
-    nearer(value - numbers.fast, value - numbers.fastBefore),
-    nearer(value - numbers.middle, value - numbers.middleBefore),
-    nearer(value - numbers.slow, value - numbers.slowBefore),
+    nearer(value - numbers.fast, value - numbers.fastBefore, known ? seasonError : undefined),
+    nearer(value - numbers.middle, value - numbers.middleBefore, known ? seasonError : undefined),
+    nearer(value - numbers.slow, value - numbers.slowBefore, known ? seasonError : undefined),
     known ? seasonError : undefined,
-    nearer(smoothed - numbers.middle, smoothed - numbers.middleBefore),
+    nearer(smoothed - numbers.middle, smoothed - numbers.middleBefore, drift),
     known ? towards(numbers.seasonError, seasonError, seasonErrorGain) : undefined,
     nearer(level - numbers.slow, level - numbers.slowBefore),
     isReturn || isPause(numbers, timestampMs)
       ? undefined
-      : towards(numbers.jitter, Math.abs(value - numbers.lastValue), gains.jitter) - numbers.usualJitter,
+      : towards(
+          numbers.jitter,
+          Math.min(
+            Math.abs(value - numbers.lastValue),
+            known ? Math.abs(seasonError) : Number.POSITIVE_INFINITY,
+          ),
+          gains.jitter,
+        ) - numbers.usualJitter,
   ];
   // What arithmetic leaves between equal values is no distance.
   const least = 1e-9 * Math.abs(numbers.slow);
@@ -134,17 +145,10 @@ export function runOf(numbers: CourseNumbers, timestampMs: number, value: number
 }
 
 /**
- * @param seasonWeight from 0 to 1: how much of the value belongs to the usual course
  * @param ordinary the value or, where that is monstrous, what averages may learn of it: else the return from a spike
  *   would be the next one
  */
-export function learnCourse(
-  course: Course,
-  timestampMs: number,
-  value: number,
-  seasonWeight: number,
-  ordinary: number,
-): void {
+export function learnCourse(course: Course, timestampMs: number, value: number, ordinary: number): void {
   const { numbers, season } = course;
   if (numbers.count === 0) numbers.anchor = value;
   const seasonError = value - usualAfter(course, timestampMs);
@@ -163,7 +167,7 @@ export function learnCourse(
     numbers.seasonMiss = towards(numbers.seasonMiss, Math.abs(seasonError), gain(missGain));
     numbers.seasonError = towards(numbers.seasonError, seasonError, seasonErrorGain);
     const intervalMs = numbers.intervalMs || 60_000;
-    learnSeason(season, timestampMs, numbers.lastMs, ordinary - numbers.anchor, intervalMs, seasonWeight);
+    learnSeason(season, timestampMs, numbers.lastMs, ordinary - numbers.anchor, intervalMs);
   }
   for (const name of ['fast', 'middle', 'slow', 'smoothed', 'level'] as const) {
     numbers[name] = towards(numbers[name], ordinary, gain(gains[name]));

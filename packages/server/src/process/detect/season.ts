@@ -17,8 +17,8 @@ const weekSlots = 168;
 const hourSlots = 12;
 const slotCount = daySlots + weekSlots + hourSlots;
 /** The share of a slot that one passage through it renews. */
-const dayRenewal = 0.25;
-const weekRenewal = 0.125;
+const dayRenewal = 0.12;
+const weekRenewal = 0.25;
 /** The first weeks teach more than the later ones, as if so many had been before. */
 const firstWeeks = 2;
 const hourRenewal = 0.1;
@@ -52,7 +52,6 @@ export function learnSeason(
   previousMs: number,
   value: number,
   intervalMs: number,
-  weight: number,
 ): void {
   const { day, week, hour } = slotsOf(timestampMs);
   const passes = season.passes[day]!;
@@ -65,7 +64,7 @@ export function learnSeason(
   if (isPassed && passes < 255) season.passes[day] = passes + 1;
   const error = value - season.day[day]! - season.week[week]! - season.hour[hour]!;
   const renew = (renewal: number, slotMinutes: number) =>
-    (weight * renewal * error) / Math.max(1, (slotMinutes * minuteMs) / intervalMs);
+    (renewal * error) / Math.max(1, (slotMinutes * minuteMs) / intervalMs);
   season.day[day]! += renew(Math.max(dayRenewal, 1 / (passes + 1)), 15);
   // What days have in common is the day's, what hours have in common too: else the parts drift against each other, and a
   // weekend's level stays in the minutes of the hour.

@@ -58,14 +58,12 @@ const viewKinds = [
 ].map((names) => names.map((name) => viewNames.indexOf(name as (typeof viewNames)[number])));
 
 const middleTail = 2 * viewNames.indexOf('middle');
-const seasonTail = 2 * viewNames.indexOf('season');
 
 interface Measured extends Finding {
   /** Of the most surprised view; `surprise` is that of all together. */
   readonly most: number;
   /** How rare the surprise of all together is in its own history. */
   readonly ownSurprise: number;
-  readonly seasonWeight: number;
 }
 
 /**
@@ -129,7 +127,7 @@ export class SeriesDetector {
     const finding = this.#measure(timestampMs, clipped);
     const verdict = this.#judge(finding, clipped, expected);
     if (finding.surprise >= incidentSurprise) rememberCourse(numbers);
-    learnCourse(this.#course, timestampMs, clipped, finding.seasonWeight, this.#ordinary(clipped));
+    learnCourse(this.#course, timestampMs, clipped, this.#ordinary(clipped));
     return pause && verdict.unusual
       ? { ...verdict, reason: `After ${formatDuration(pausedMs)} without data: ${verdict.reason}` }
       : verdict;
@@ -183,7 +181,6 @@ export class SeriesDetector {
       most: strongest.surprise,
       surprise: whole,
       ownSurprise,
-      seasonWeight: isLasting(this.#tails[seasonTail]!) || isLasting(this.#tails[seasonTail + 1]!) ? 0.2 : 1,
     };
   }
 
