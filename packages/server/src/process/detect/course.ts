@@ -70,6 +70,10 @@ export const viewNames = [
   'seasonDrift',
   'level',
   'jitter',
+  'fastAlone',
+  'middleAlone',
+  'slowAlone',
+  'smoothedAlone',
 ] as const;
 export type ViewName = (typeof viewNames)[number];
 
@@ -84,33 +88,40 @@ export function viewsOf(course: Course, timestampMs: number, value: number): (nu
   const seasonError = value - usual;
   const remembers = hasIncident(numbers);
   const drift = known ? towards(numbers.seasonError, seasonError, seasonErrorGain) : undefined;
-  // What comes at this time of the day or week, or came before the incident that is going on, is no surprise.
-  const nearer = (distance: number, before: number, usually?: number) => {
-    const least = remembers && Math.abs(before) < Math.abs(distance) ? before : distance;
-    return usually !== undefined && Math.abs(usually) < Math.abs(least) ? usually : least;
-  };
+  // What came before the incident that is going on is no surprise; what comes at this time of the day or week is none
+  // that would be worth an alarm.
+  const alone = (distance: number, before: number) =>
+    remembers && Math.abs(before) < Math.abs(distance) ? before : distance;
+  const nearer = (distance: number, usually: number | undefined) =>
+    usually !== undefined && Math.abs(usually) < Math.abs(distance) ? usually : distance;
   const smoothed = towards(numbers.smoothed, value, gains.smoothed);
   const level = towards(numbers.level, value, gains.level);
   const isReturn =
     remembers && Math.abs(value - numbers.fastBefore) < Math.abs(numbers.lastValue - numbers.fastBefore);
+  const fastAlone = alone(value - numbers.fast, value - numbers.fastBefore);
+  const middleAlone = alone(value - numbers.middle, value - numbers.middleBefore);
+  const slowAlone = alone(value - numbers.slow, value - numbers.slowBefore);
+  const smoothedAlone = alone(smoothed - numbers.middle, smoothed - numbers.middleBefore);
+  const season = known ? seasonError : undefined;
   const views = [
-    nearer(value - numbers.fast, value - numbers.fastBefore, known ? seasonError : undefined),
-    nearer(value - numbers.middle, value - numbers.middleBefore, known ? seasonError : undefined),
-    nearer(value - numbers.slow, value - numbers.slowBefore, known ? seasonError : undefined),
-    known ? seasonError : undefined,
-    nearer(smoothed - numbers.middle, smoothed - numbers.middleBefore, drift),
-    known ? towards(numbers.seasonError, seasonError, seasonErrorGain) : undefined,
-    nearer(level - numbers.slow, level - numbers.slowBefore),
+    nearer(fastAlone, season),
+    nearer(middleAlone, season),
+    nearer(slowAlone, season),
+    season,
+    nearer(smoothedAlone, drift),
+    drift,
+    alone(level - numbers.slow, level - numbers.slowBefore),
     isReturn || isPause(numbers, timestampMs)
       ? undefined
       : towards(
           numbers.jitter,
-          Math.min(
-            Math.abs(value - numbers.lastValue),
-            known ? Math.abs(seasonError) : Number.POSITIVE_INFINITY,
-          ),
+          Math.min(Math.abs(value - numbers.lastValue), Math.abs(season ?? Number.POSITIVE_INFINITY)),
           gains.jitter,
         ) - numbers.usualJitter,
+    fastAlone,
+    middleAlone,
+    slowAlone,
+    smoothedAlone,
   ];
   // What arithmetic leaves between equal values is no distance.
   const least = 1e-9 * Math.abs(numbers.slow);

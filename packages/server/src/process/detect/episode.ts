@@ -19,20 +19,24 @@ export function newEpisode(): Episode {
   return { peak: 0, alarmPeak: 0 };
 }
 
-/** The strength to rank by, and whether an alarm is raised by a surprise that is rare enough for one. */
+/**
+ * The strength to rank by, and whether an alarm is raised by a surprise that is rare enough for one.
+ * @param rank the surprise that the strength goes by, where that is another one
+ */
 export function follow(
   episode: Episode,
   surprise: number,
   isRare: boolean,
+  rank = surprise,
 ): { strength: number; alarm: boolean } {
   const fade = Math.exp(-1 / fadePoints);
   episode.peak *= fade;
   episode.alarmPeak *= fade;
-  const counts = surprise > margin * episode.peak;
+  const counts = rank > margin * episode.peak;
   const alarm = isRare && surprise > alarmMargin * episode.alarmPeak;
-  if (counts) episode.peak = surprise;
+  if (counts) episode.peak = rank;
   if (alarm) episode.alarmPeak = surprise;
-  return { strength: counts ? surprise : (mutedMost * surprise) / (mutedMost + surprise), alarm };
+  return { strength: counts ? rank : (mutedMost * rank) / (mutedMost + rank), alarm };
 }
 
 /** 0 for nothing, 0.5 for a strength of 3 (one in a thousand by every view), towards 1. */

@@ -8,13 +8,14 @@ import {
   readCourse,
   rememberCourse,
   runOf,
+  type ViewName,
   viewNames,
   viewsOf,
   writeCourse,
 } from './course.ts';
 import { type Episode, follow, newEpisode, scoreOf } from './episode.ts';
 import { readSaved, type SavedState } from './savedState.ts';
-import { explain, type Finding } from './seriesReason.ts';
+import { explain, type Finding, isTold } from './seriesReason.ts';
 import {
   isLasting,
   largestOrdinary,
@@ -29,7 +30,7 @@ import {
 import type { DetectorOptions, Verdict } from './verdict.ts';
 import { formatDuration } from './words.ts';
 
-const version = 2;
+const version = 3;
 const defaultRelativeChange = 0;
 const dayMs = 86_400_000;
 /** Nothing is scored before, nothing alarms before the warm-up: a part of a day, or so many points. */
@@ -51,11 +52,27 @@ const incidentSurprise = 4;
 /** Larger numbers would overflow when squared. */
 const largestValue = 1e30;
 
-/** Views that see the same with more or less of the season in it. */
-const viewKinds = [
-  ['fast', 'middle', 'slow', 'season'],
-  ['smoothed', 'seasonDrift'],
-].map((names) => names.map((name) => viewNames.indexOf(name as (typeof viewNames)[number])));
+const indexesOf = (...names: ViewName[]) => names.map((name) => viewNames.indexOf(name));
+
+/** Views that see the same with more or less of the season in it, by which an alarm is decided. */
+const alarmKinds = [
+  indexesOf('fast', 'middle', 'slow', 'season'),
+  indexesOf('smoothed', 'seasonDrift'),
+  indexesOf('level'),
+  indexesOf('jitter'),
+];
+/** The same for the rank, by distances that the usual at this time does not excuse. */
+const rankKinds = [
+  indexesOf('fastAlone', 'middleAlone', 'slowAlone', 'season'),
+  indexesOf('smoothedAlone', 'seasonDrift'),
+  indexesOf('level'),
+  indexesOf('jitter'),
+];
+
+/** What is no alarm is worth a suspicion: beyond a score of 0.5 it still ranks by its surprise, but slowly. */
+const mostSuspicion = 3;
+const suspicionOf = (size: number) =>
+  size <= mostSuspicion ? size : mostSuspicion + (size - mostSuspicion) / 4;
 
 const middleTail = 2 * viewNames.indexOf('middle');
 
@@ -64,13 +81,16 @@ interface Measured extends Finding {
   readonly most: number;
   /** How rare the surprise of all together is in its own history. */
   readonly ownSurprise: number;
+  /** Of all together for the rank. */
+  readonly rankSurprise: number;
 }
 
 /**
  * Judges a series of values one by one, in constant time and space, by how rare each is in this series' own history.
  * Eight distances from what was to be expected (from recent averages, the usual hour, the usual jumpiness) and the
  * length of a run of equal values each have a tail of their own; their quadratic mean is the surprise, whose tail
- * again decides by the budget what is an alarm.
+ * again decides by the budget what is an alarm. The score ranks by the same mean of distances that the
+ * usual at this time does not excuse: their tails know the turns of the day, beside which a whisper ranks low.
  */
 export class SeriesDetector {
   readonly #options: DetectorOptions;
@@ -144,18 +164,14 @@ export class SeriesDetector {
     const course = this.#course;
     const started = course.numbers.count > 0;
     const scored = course.numbers.count >= firstScored;
-    let squares = 0;
-    let weights = 1;
     const strongest = { view: 'middle' as Finding['view'], isUp: true, surprise: 0, run: 0 };
-    const add = (view: Finding['view'], isUp: boolean, size: number, weight: number, run = 0) => {
-      squares += weight * size * size;
+    const take = (view: Finding['view'], isUp: boolean, size: number, run = 0) => {
       if (size > strongest.surprise) Object.assign(strongest, { view, isUp, surprise: size, run });
     };
     const views = started ? viewsOf(course, timestampMs, value) : [];
-    const clarity = this.#clarity(views);
-    views.forEach((distance, index) => {
-      if (distance === undefined) return;
-      weights += clarity[index]!;
+    const scales = views.map((_, index) => this.#tails[2 * index]!.scale);
+    const sizes = views.map((distance, index) => {
+      if (distance === undefined) return undefined;
       const isUp = distance > 0;
       const name = viewNames[index]!;
       const counts = direction === 'both' || (name !== 'jitter' && isUp === (direction === 'up'));
@@ -163,14 +179,17 @@ export class SeriesDetector {
       const down = this.#tails[2 * index + 1]!;
       const surprised =
         up.count < firstScored ? 0 : isUp ? surprise(up, distance) : surprise(down, -distance);
-      if (scored && counts) add(name, isUp, surprised, clarity[index]!);
       learn(up, distance, isUp ? surprised : 0);
       learn(down, -distance, isUp ? 0 : surprised);
+      const size = scored && counts ? surprised : 0;
+      if (isTold(name)) take(name, isUp, size);
+      return size;
     });
     const run = runOf(course.numbers, timestampMs, value);
-    if (scored && direction === 'both') add('run', true, this.#surpriseOfRun(run), 1, run);
+    const runSize = scored && direction === 'both' ? this.#surpriseOfRun(run) : 0;
+    take('run', true, runSize, run);
     if (run === 0 && course.numbers.run > 0) learn(this.#runTail(), course.numbers.run, 0);
-    const whole = Math.sqrt(squares / weights);
+    const whole = this.#together(alarmKinds, sizes, scales, runSize);
     const own = this.#tails.at(-1)!;
     const ownSurprise = scored ? surprise(own, whole) : 0;
     if (scored) learn(own, whole, ownSurprise);
@@ -181,6 +200,7 @@ export class SeriesDetector {
       most: strongest.surprise,
       surprise: whole,
       ownSurprise,
+      rankSurprise: this.#together(rankKinds, sizes, scales, runSize),
     };
   }
 
@@ -192,16 +212,32 @@ export class SeriesDetector {
     return Math.max(middle - largestOrdinary(down), Math.min(middle + largestOrdinary(up), value));
   }
 
-  /** How much each view says: one whose distances are ten times those of another of its kind sees a tenth of it. */
-  #clarity(views: readonly (number | undefined)[]): number[] {
-    const scales = views.map((_, index) => this.#tails[2 * index]!.scale);
-    const least = viewKinds.map((kind) =>
-      Math.min(...kind.map((index) => (views[index] === undefined ? Infinity : scales[index]!))),
-    );
-    return views.map((_, index) => {
-      const kind = viewKinds.findIndex((indexes) => indexes.includes(index));
-      return kind < 0 || !(scales[index]! > 0) ? 1 : least[kind]! / scales[index]!;
-    });
+  /**
+   * The quadratic mean of the surprises, each by how much its view says: one whose distances are ten times those of
+   * another of its kind sees a tenth of it.
+   */
+  #together(
+    kinds: readonly (readonly number[])[],
+    sizes: readonly (number | undefined)[],
+    scales: readonly number[],
+    runSize: number,
+  ): number {
+    let squares = runSize * runSize;
+    let weights = 1;
+    for (const kind of kinds) {
+      let least = Number.POSITIVE_INFINITY;
+      for (const index of kind) {
+        if (sizes[index] !== undefined && scales[index]! < least) least = scales[index]!;
+      }
+      for (const index of kind) {
+        const size = sizes[index];
+        if (size === undefined) continue;
+        const weight = kind.length > 1 && scales[index]! > 0 ? least / scales[index]! : 1;
+        squares += weight * size * size;
+        weights += weight;
+      }
+    }
+    return Math.sqrt(squares / weights);
   }
 
   #judge(finding: Measured, value: number, expected: number | undefined): Verdict {
@@ -228,12 +264,17 @@ export class SeriesDetector {
       finding.view === 'jitter' ||
       Math.abs(value - (expected ?? value)) >= minimumRelativeChange * Math.abs(expected ?? 0);
     const unusual = count >= warmUp && isRare && isLarge;
-    const { strength, alarm } = follow(
-      this.#episode,
-      finding.surprise * Math.min(1, count / warmUp),
-      unusual,
-    );
-    const reason = finding.surprise < toldSurprise ? 'As usual.' : explain(finding, name, unit, expected);
+    const rank = unusual
+      ? Math.max(finding.surprise, finding.rankSurprise)
+      : suspicionOf(finding.rankSurprise);
+    const known = Math.min(1, count / warmUp);
+    const { strength, alarm } = follow(this.#episode, finding.surprise * known, unusual, rank * known);
+    const reason =
+      finding.surprise >= toldSurprise
+        ? explain(finding, name, unit, expected)
+        : finding.rankSurprise >= toldSurprise
+          ? 'Unlike the recent values, but near the usual at this time.'
+          : 'As usual.';
     return { score: scoreOf(strength), anomaly: alarm, unusual, reason, expected };
   }
 

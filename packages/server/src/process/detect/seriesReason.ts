@@ -1,9 +1,13 @@
 import type { CourseNumbers, ViewName } from './course.ts';
 import { formatNumber } from './words.ts';
 
+/** Views that decide alarms; the others only rank. */
+type ToldView = Exclude<ViewName, `${string}Alone`>;
+export const isTold = (view: ViewName): view is ToldView => !view.endsWith('Alone');
+
 /** The view that was surprised most, and what it saw. */
 export interface Finding {
-  readonly view: ViewName | 'run';
+  readonly view: ToldView | 'run';
   readonly isUp: boolean;
   readonly surprise: number;
   /** How often the value came before in a row. */
