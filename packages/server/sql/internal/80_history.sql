@@ -269,6 +269,13 @@ begin
 end
 $$;
 
+-- How many rows a table has, as its statistics say: a table that was never analyzed has counted its own inserts all the
+-- same, and after a crash, which forgets those counts, what the last vacuum saw is left.
+create or replace function nowcast.estimated_rows(relation regclass) returns bigint language sql stable as $$
+  select coalesce(nullif(pg_stat_get_live_tuples(relation), 0), greatest(c.reltuples, 0)::bigint)
+  from pg_class c where c.oid = relation
+$$;
+
 -- Tables of days: attached ones, and those that an interrupted retention left detached.
 create or replace function nowcast.day_tables()
   returns table (day date, relation regclass, attached boolean, detaching boolean) language sql stable as $$

@@ -15,7 +15,7 @@ interface Options {
   readonly rule?: string;
   readonly since?: string;
   readonly until?: string;
-  readonly json: boolean;
+  readonly json?: boolean;
 }
 
 const maxAlertsPrinted = 50;
@@ -34,7 +34,7 @@ export function addBacktestCommand(program: Command): void {
     .option('--rule <json>', 'try this rule: JSON, or a file that holds it')
     .option('--since <time>', 'begin there: a time (ISO 8601) or a duration before now, such as 30d', '7d')
     .option('--until <time>', 'end there (default: now)')
-    .option('--json', 'one line of JSON an alert, and one with the figures', false)
+    .option('--json', 'one line of JSON an alert, and one with the figures')
     .addHelpText(
       'after',
       `

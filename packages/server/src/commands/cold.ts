@@ -22,7 +22,7 @@ export function addColdCommand(program: Command): void {
     .description("SQL (DuckDB's) over the table inference_logs: the archive and PostgreSQL together")
     .option('--since <day>', 'first day to look at, as YYYY-MM-DD in UTC')
     .option('--until <day>', 'last day to look at, as YYYY-MM-DD in UTC')
-    .option('--json', 'print rows as NDJSON instead of a table', false)
+    .option('--json', 'print rows as NDJSON instead of a table')
     .option('--max-rows <number>', 'print no more rows than these')
     .option('--read-only', "only one SELECT, which opens no files beside the archive's", false)
     .addHelpText(
@@ -84,7 +84,7 @@ async function list(): Promise<void> {
 interface QueryOptions {
   readonly since?: string;
   readonly until?: string;
-  readonly json: boolean;
+  readonly json?: boolean;
   readonly maxRows?: string;
   readonly readOnly: boolean;
 }

@@ -15,8 +15,8 @@ export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
     .description('size and use of tables and indexes, bytes per event, what pruning would save')
-    .option('--json', 'print everything as JSON', false)
-    .action(async ({ json }: { json: boolean }) => {
+    .option('--json', 'print everything as JSON')
+    .action(async ({ json }: { json?: boolean }) => {
       await withMigratedPool('doctor', async (pool, { hotDays }) => {
         const diagnosis = await diagnose(pool, hotDays);
         console.log(json ? JSON.stringify(diagnosis, undefined, 2) : report(diagnosis));

@@ -8,7 +8,7 @@ interface ReplayOptions {
   readonly map: string[];
   readonly set: string[];
   readonly speed: string;
-  readonly keepTimes: boolean;
+  readonly keepTimes?: boolean;
   readonly url?: string;
   readonly key?: string;
 }
@@ -29,7 +29,7 @@ export function addReplayCommand(program: Command): void {
     )
     .option('--set <field=value>', 'give every event this value', collect, [])
     .option('--speed <factor>', 'how much faster than the file', '1')
-    .option('--keep-times', 'keep the times of the file and send as fast as possible: a backfill', false)
+    .option('--keep-times', 'keep the times of the file and send as fast as possible: a backfill')
     .option('--url <url>', 'the Nowcast to send to (default: this machine, PORT)')
     .option('--key <key>', 'an ingest key (default: NOWCAST_INGEST_KEY)')
     .addHelpText(

@@ -14,12 +14,12 @@ export function addRetentionCommand(program: Command): void {
     .description(
       'archive, verify and drop days older than NOWCAST_HOT_DAYS (a running Nowcast does it each night)',
     )
-    .option('--dry-run', 'only say what would go', false)
-    .option('--gently', 'pause between the pieces, so that live traffic hardly notices', false)
+    .option('--dry-run', 'only say what would go')
+    .option('--gently', 'pause between the pieces, so that live traffic hardly notices')
     .action(run);
 }
 
-async function run({ dryRun, gently }: { dryRun: boolean; gently: boolean }): Promise<void> {
+async function run({ dryRun, gently }: { dryRun?: boolean; gently?: boolean }): Promise<void> {
   await withMigratedPool('retention run', async (pool, settings) => {
     const place = settings.coldUrl === undefined ? undefined : coldPlace(settings.coldUrl);
     const due = await dueDays(pool, settings.hotDays);

@@ -11,7 +11,7 @@ interface SimulateOptions {
   readonly rate: string;
   readonly duration?: string;
   readonly history?: string;
-  readonly incident: string[];
+  readonly incident?: string[];
   readonly seed?: string;
   readonly url?: string;
   readonly key?: string;
@@ -21,7 +21,7 @@ interface SimulateOptions {
 const tickMs = 50;
 /** The sender waits when the server is busy; beyond this a laptop makes no more either. */
 const maxRatePerSecond = 50_000;
-const collect = (value: string, before: string[]) => [...before, value];
+const collect = (value: string, before: string[] = []) => [...before, value];
 
 export function addSimulateCommand(program: Command): void {
   program
@@ -34,7 +34,6 @@ export function addSimulateCommand(program: Command): void {
       '--incident <kind>',
       'errors, latency, drop or new-version; errors@2m+5m begins after two minutes and lasts five',
       collect,
-      [],
     )
     .option('--seed <number>', 'draw the same traffic again')
     .option('--url <url>', 'the Nowcast to send to (default: this machine, PORT)')
@@ -59,7 +58,7 @@ async function simulate(options: SimulateOptions): Promise<void> {
     options.duration === undefined
       ? Number.POSITIVE_INFINITY
       : parseDurationMs('--duration', options.duration);
-  const incidents = options.incident.map(parseIncident);
+  const incidents = (options.incident ?? []).map(parseIncident);
   const seed = options.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : parseSeed(options.seed);
   const sender = new Sender(
     options.url ?? `http://127.0.0.1:${settings.port}`,

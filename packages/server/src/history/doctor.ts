@@ -71,7 +71,7 @@ export async function diagnose(pool: pg.Pool, hotDays: number): Promise<Diagnosi
     .reduce((sum, table) => sum + totalBytes(table), 0);
   const [held] = await rowsOf<{ days: number }>(
     pool,
-    'select count(*)::int as days from nowcast.day_tables() t join pg_class c on c.oid = t.relation where c.reltuples > 0',
+    'select count(*)::int as days from nowcast.day_tables() t where nowcast.estimated_rows(t.relation) > 0',
   );
   const [cold] = await rowsOf<{ days: number; bytes: string; rows: string }>(
     pool,
@@ -101,7 +101,7 @@ export async function diagnose(pool: pg.Pool, hotDays: number): Promise<Diagnosi
 async function tableSizes(pool: pg.Pool): Promise<TableSize[]> {
   const rows = await rowsOf<Record<keyof TableSize, string>>(
     pool,
-    `select ${tableName} as table, sum(greatest(c.reltuples, 0))::bigint as rows,
+    `select ${tableName} as table, sum(nowcast.estimated_rows(c.oid)) as rows,
        sum(pg_relation_size(c.oid)) as heap_bytes, sum(pg_indexes_size(c.oid)) as index_bytes,
        sum(coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0)) as toast_bytes
      from pg_class c join pg_namespace n on n.oid = c.relnamespace

@@ -52,9 +52,8 @@ export async function dueDays(pool: pg.Pool | pg.ClientBase, hotDays: number): P
   // The hour's grace is for events that were accepted just before midnight and are being written.
   const { rows } = await pool.query<Omit<DueDay, 'bytes' | 'rows'> & { bytes: string; rows: number }>(
     `select to_char(t.day, 'YYYY-MM-DD') as day, t.relation::text as relation, t.attached, t.detaching,
-       pg_total_relation_size(t.relation) as bytes, greatest(c.reltuples, 0) as rows, k.day is not null as archived
+       pg_total_relation_size(t.relation) as bytes, nowcast.estimated_rows(t.relation)::float8 as rows, k.day is not null as archived
      from nowcast.day_tables() t
-     join pg_class c on c.oid = t.relation
      left join nowcast.cold_days k on k.day = t.day
      where t.day < ((now() - interval '1 hour') at time zone 'UTC')::date - $1::integer
        and coalesce(k.restored_until, '-infinity') < now()

@@ -84,7 +84,7 @@ async function dayTables(client: pg.ClientBase) {
 
 async function expectedRows(client: pg.ClientBase, relations: readonly string[]): Promise<number> {
   const { rows } = await client.query<{ expected: number }>(
-    'select coalesce(sum(greatest(reltuples, 0)), 0)::float8 as expected from pg_class where oid = any ($1::regclass[])',
+    'select coalesce(sum(nowcast.estimated_rows(r)), 0)::float8 as expected from unnest($1::regclass[]) r',
     [relations],
   );
   return rows[0]!.expected;

@@ -166,8 +166,8 @@ async function loadHot(
   { since = '-infinity', until = 'infinity', onRows }: ColdQuery,
 ): Promise<void> {
   const { rows } = await client.query<{ relation: string; expected: number }>(
-    `select t.relation::text as relation, greatest(c.reltuples, 0) as expected
-     from nowcast.day_tables() t join pg_class c on c.oid = t.relation
+    `select t.relation::text as relation, nowcast.estimated_rows(t.relation)::float8 as expected
+     from nowcast.day_tables() t
      where t.day between $1 and $2 order by t.day`,
     [since, until],
   );
