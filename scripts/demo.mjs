@@ -1,6 +1,8 @@
 // `npm run demo`: a real AI system beside Nowcast, the OCR service of examples/ocr-service. Installs what it needs,
 // starts what does not run yet, sends images, and stops what it started.
-import { parseArgs } from 'node:util';
+import './supported.mjs';
+// Not by name: Node 16 has no parseArgs, and is to hear that it is too old.
+import util from 'node:util';
 import { installIfNeeded } from './install.mjs';
 import { StepError } from './run.mjs';
 
@@ -33,7 +35,7 @@ try {
 
 function readOptions() {
   try {
-    const { values } = parseArgs({
+    const { values } = util.parseArgs({
       options: {
         minutes: { type: 'string', default: '10' },
         'new-version': { type: 'string', default: '75' },

@@ -1,13 +1,6 @@
 // What `npm start` runs: install if needed, build what is stale, then become the server in this very process, so that
-// signals reach it. Written so that every Node since 14 can at least read it and say that it is too old.
-const [major, minor] = process.versions.node.split('.').map(Number);
-
-if (major < 20 || (major === 20 && minor < 19)) {
-  console.error(
-    `Nowcast needs Node 20.19 or newer and this is ${process.versions.node}: see https://nodejs.org.`,
-  );
-  process.exit(1);
-}
+// signals reach it.
+import './supported.mjs';
 
 main();
 

@@ -1,4 +1,5 @@
 // `npm test`: installs and builds what is missing, then runs every test. Arguments go to vitest.
+import './supported.mjs';
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';

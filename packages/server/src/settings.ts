@@ -119,6 +119,10 @@ export const settingsTable: SettingsTable = {
     ),
     ...url('postgres:', 'postgresql:'),
     rule: 'a URL like postgresql://user:password@host:5432/database (special characters in the password as %XX)',
+    parse: (text) => {
+      const given = url('postgres:', 'postgresql:').parse(text);
+      return given === undefined ? undefined : withSaidTls(given);
+    },
     secret: true,
   },
   dataDir: {
@@ -381,15 +385,22 @@ function kind(text: string): string {
 function refuseUnknownNames(env: NodeJS.ProcessEnv): void {
   const known = Object.values(settingsTable).map(({ name }) => name);
   for (const name of Object.keys(env)) {
-    if (!name.startsWith('NOWCAST_') || known.includes(name)) continue;
-    const bare = name.slice('NOWCAST_'.length);
-    const guess = known.includes(bare) ? bare : closest(name, known);
-    const near = guess === bare || distance(name, guess) <= 6;
+    if (!name.startsWith(PREFIX) || known.includes(name)) continue;
+    const guess = nearest(name, known);
     throw new StartupError(
-      `${name} is not a setting${near ? `: did you mean ${guess}?` : '; see nowcast --help for the list.'}`,
+      `${name} is not a setting${guess === undefined ? '; see nowcast --help for the list.' : `: did you mean ${guess}?`}`,
       2,
     );
   }
+}
+
+const PREFIX = 'NOWCAST_';
+
+/** The setting whose name is near, with or without the prefix: that is right in most misspelt names, and tells nothing. */
+function nearest(name: string, known: string[]): string | undefined {
+  const bare = (text: string) => text.replace(PREFIX, '');
+  const guess = known[known.map(bare).indexOf(closest(bare(name), known.map(bare)))]!;
+  return distance(bare(name), bare(guess)) <= Math.max(2, bare(name).length / 3) ? guess : undefined;
 }
 
 function listed(name: string, description: string, defaultText: string) {
@@ -431,6 +442,15 @@ function url(...protocols: string[]) {
       URL.canParse(text) && protocols.includes(new URL(text).protocol) ? text : undefined,
     fallback: undefined,
   };
+}
+
+/**
+ * pg takes `sslmode=require` and its weaker kin for `verify-full`, and warns at length that a later version will not.
+ * The word for what happens is quiet, and stays true then. `uselibpqcompat` asks for the weaker meaning.
+ */
+function withSaidTls(databaseUrl: string): string {
+  if (/[?&]uselibpqcompat=true/.test(databaseUrl)) return databaseUrl;
+  return databaseUrl.replace(/([?&]sslmode=)(?:prefer|require|verify-ca)(?=&|$)/, '$1verify-full');
 }
 
 function size(least: number, example: string) {

@@ -36,6 +36,24 @@ describe('nowcast', () => {
     }
   });
 
+  test('lists the settings with the command that they are for, too', async () => {
+    const { code, stdout } = await nowcast(['start', '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('NOWCAST_DATA_DIR');
+  });
+
+  test('works under a uid that has no name, as in many containers', async () => {
+    const nameless = `import os from 'node:os';
+      os.userInfo = () => { throw new Error('uv_os_get_passwd returned ENOENT'); };`;
+    const env = {
+      NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(nameless)}`,
+      USER: 'ana',
+    };
+    const { code, stdout } = await nowcast(['alerts', 'ack', '--help'], env);
+    expect(code).toBe(0);
+    expect(stdout).toContain('(default: "ana")');
+  });
+
   test('passes what the demo is asked for on to it, and its exit code back', async () => {
     expect((await nowcast(['demo', '--help'])).code).toBe(0);
     expect(await nowcast(['demo', '--minutes', 'long'])).toMatchObject({

@@ -137,12 +137,27 @@ describe('settings', () => {
     ['NOWCAST_PORT', 'PORT'],
     ['NOWCAST_DATABASE_URL', 'DATABASE_URL'],
     ['NOWCAST_INGESTKEY', 'NOWCAST_INGEST_KEY'],
+    ['NOWCAST_PROT', 'PORT'],
+    ['NOWCAST_SLACK_WEBHOOK', 'SLACK_WEBHOOK_URL'],
   ])('answer the misspelt %s with %s', (name, suggestion) => {
     expect(refusal({ [name]: 'x' })).toBe(`${name} is not a setting: did you mean ${suggestion}?`);
   });
 
-  test('do not guess where nothing is near', () => {
-    expect(refusal({ NOWCAST_COMPLETELY_UNHEARD_OF: 'x' })).toContain('see nowcast --help');
+  test.each(['NOWCAST_COMPLETELY_UNHEARD_OF', 'NOWCAST_XYZZY'])(
+    'do not guess where nothing is near %s',
+    (name) => {
+      expect(refusal({ [name]: 'x' })).toBe(`${name} is not a setting; see nowcast --help for the list.`);
+    },
+  );
+
+  test.each([
+    ['sslmode=require', 'sslmode=verify-full'],
+    ['a=1&sslmode=prefer&b=2', 'a=1&sslmode=verify-full&b=2'],
+    ['sslmode=disable', 'sslmode=disable'],
+    ['sslmode=require&uselibpqcompat=true', 'sslmode=require&uselibpqcompat=true'],
+  ])('read ?%s of DATABASE_URL as what it does', (given, read) => {
+    const at = 'postgres://u:p@db.example/app?';
+    expect(readSettings({ DATABASE_URL: at + given }).databaseUrl).toBe(at + read);
   });
 
   test('know the addresses that only this machine reaches', () => {

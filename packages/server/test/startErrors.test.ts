@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -74,17 +74,49 @@ test('a full disk is recognised by code, by words and by causes', () => {
   }
 });
 
-test.each(['scripts/start.mjs', 'packages/server/bin/nowcast.mjs'])(
+/** Runs a program of the repository in a Node that takes itself for another one. */
+async function refusalOf(
+  program: string,
+  property: 'versions' | 'platform',
+  value: unknown,
+): Promise<unknown> {
+  const pretence = `Object.defineProperty(process, '${property}', { value: ${JSON.stringify(value)} })`;
+  const preload = `data:text/javascript,${encodeURIComponent(pretence)}`;
+  const { DATABASE_URL: _, ...env } = process.env;
+  return await promisify(execFile)(
+    process.execPath,
+    ['--import', preload, path.join(root, program), 'start'],
+    {
+      env,
+    },
+  ).catch((error: unknown) => error);
+}
+
+test.each(['scripts/start.mjs', 'scripts/demo.mjs', 'scripts/test.mjs', 'packages/server/bin/nowcast.mjs'])(
   '%s says which Node it needs to one that is too old',
   async (program) => {
-    const older = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.18.3' } })`;
-    const preload = `data:text/javascript,${encodeURIComponent(older)}`;
-    const args = ['--import', preload, path.join(root, program), 'start'];
-    const refused = promisify(execFile)(process.execPath, args);
-    await expect(refused).rejects.toMatchObject({
+    expect(await refusalOf(program, 'versions', { ...process.versions, node: '20.18.3' })).toMatchObject({
       code: 1,
       stdout: '',
       stderr: 'Nowcast needs Node 20.19 or newer and this is 20.18.3: see https://nodejs.org.\n',
     });
   },
 );
+
+test.each(['scripts/start.mjs', 'packages/server/bin/nowcast.mjs'])(
+  '%s names DATABASE_URL and WSL on Windows',
+  async (program) => {
+    expect(await refusalOf(program, 'platform', 'win32')).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: `The embedded PostgreSQL does not exist for win32-${process.arch}: set DATABASE_URL to a PostgreSQL 15 or newer, or run Nowcast inside WSL.\n`,
+    });
+  },
+);
+
+test('what npm runs is a command that the shell of Windows has too', () => {
+  const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+    scripts: Record<string, string>;
+  };
+  for (const name of ['start', 'demo', 'test']) expect(scripts[name]).toBe(`node scripts/${name}.mjs`);
+});

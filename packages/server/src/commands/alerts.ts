@@ -33,7 +33,7 @@ export function addAlertsCommand(program: Command): void {
     .description('take an incident in hand: it is not repeated any more')
     .argument('<incident>', 'its number, as nowcast alerts list shows it', wholeNumber)
     .option('--note <text>', 'what you are doing about it')
-    .option('--by <name>', 'who you are', os.userInfo().username)
+    .option('--by <name>', 'who you are', accountName())
     .action(async (incident: number, { note, by }: { note?: string; by: string }) => {
       const { rows } = await query<{ open: boolean; done: number }>(
         `select exists (select from public.incidents where id = $1 and closed_at is null) as open,
@@ -53,7 +53,7 @@ export function addAlertsCommand(program: Command): void {
     )
     .requiredOption('--for <time>', 'how long, such as 2h or 30m')
     .option('--reason <text>', 'why', '')
-    .option('--by <name>', 'who you are', os.userInfo().username)
+    .option('--by <name>', 'who you are', accountName())
     .action(async (given: string[], options: { for: string; reason: string; by: string }) => {
       const { rows } = await query<{ id: string; ends: string }>(
         `select made.id, to_char((now() + $2::interval) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as ends
@@ -177,4 +177,13 @@ async function withPool<Result>(use: (pool: pg.Pool) => Promise<Result>): Promis
       await pool.end();
     }
   });
+}
+
+/** Of the account that runs this; containers often run under a uid that has no name. */
+function accountName(): string {
+  try {
+    return os.userInfo().username;
+  } catch {
+    return process.env.USER ?? `uid ${process.getuid?.()}`;
+  }
 }

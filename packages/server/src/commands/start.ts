@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import type { Command } from 'commander';
 import type { RunningServer } from '../server.ts';
-import { readSettings, type Settings } from '../settings.ts';
+import { readSettings, type Settings, settingsHelp } from '../settings.ts';
 import { StartupError } from '../startupError.ts';
 import { meansDiskFull } from '../store/diskFull.ts';
 import { fileSystemSentence } from '../store/embedded/cluster.ts';
@@ -19,6 +19,7 @@ export function addStartCommand(program: Command): void {
   program
     .command('start')
     .description('start everything: ingest, PostgreSQL, metrics, alerts, the page')
+    .addHelpText('after', () => `\n${settingsHelp()}`)
     .action(async () => {
       const settings = readSettings(process.env);
       // Heard from the first moment: making a cluster or migrating can take longer than a person's patience.
