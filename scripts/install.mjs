@@ -17,7 +17,7 @@ const RUN_WORKSPACES = ['packages/protocol', 'packages/server', 'packages/dashbo
  * @type {Record<Scope, { workspaces: string[] | undefined, title: string }>} no workspaces: all of them
  */
 const SCOPES = {
-  run: { workspaces: RUN_WORKSPACES, title: 'Installing packages (once, about 100 MB)' },
+  run: { workspaces: RUN_WORKSPACES, title: 'Installing packages (once, about 130 MB)' },
   demo: {
     workspaces: [...RUN_WORKSPACES, 'examples/ocr-service'],
     title: "Installing the demo's packages (once, about 50 MB beside Nowcast's own)",
