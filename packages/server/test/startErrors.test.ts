@@ -114,9 +114,11 @@ test.each(['scripts/start.mjs', 'packages/server/bin/nowcast.mjs'])(
   },
 );
 
-test('what npm runs is a command that the shell of Windows has too', () => {
+test('what npm runs leaves no shell between npm and Node, and is a command on Windows too', () => {
   const { scripts } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>;
   };
-  for (const name of ['start', 'demo', 'test']) expect(scripts[name]).toBe(`node scripts/${name}.mjs`);
+  for (const name of ['start', 'demo', 'test']) expect(scripts[name]).toBe(`exec node scripts/${name}.mjs`);
+  // cmd.exe looks into the directory that npm runs it in before it says that there is no `exec`.
+  expect(readFileSync(path.join(root, 'exec.cmd'), 'latin1')).toMatch(/^@rem .*\r\n@%\*\r\n$/);
 });
