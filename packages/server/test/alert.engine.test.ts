@@ -3,6 +3,7 @@ import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Engine } from '../src/alert/engine.ts';
+import { Explainer } from '../src/alert/explainer.ts';
 import { event } from './support/events.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
 import { CuttableProxy } from './support/proxy.ts';
@@ -102,6 +103,41 @@ describe('the engine', () => {
       'select explanation from system_alerts where explanation is not null',
     );
     expect(explained!.explanation.metric).toBe('error_rate');
+  });
+
+  test('asks a minute later once more where an alert comes from, if nothing explained it at first', async () => {
+    const features = ['search', 'chat', 'receipts', 'mail'];
+    const now = Date.now();
+    const eventsSince = (agoSeconds: number, fails: (feature: string) => boolean) =>
+      Array.from({ length: 80 }, (_, i) => {
+        const feature = features[i % features.length]!;
+        const timestamp = new Date(now - (agoSeconds - i) * 1000).toISOString();
+        return event({ model_version: 'again', feature, timestamp, is_error: fails(feature) });
+      });
+    await pipeline.take([
+      ...eventsSince(900, () => false),
+      ...eventsSince(120, (feature) => feature === 'search'),
+    ]);
+    await pipeline.query(
+      `insert into system_alerts (severity, alert_type, message, rule, labels, metadata, timestamp, explanation)
+       select 'critical', 'error_rate', 'x', rule, '{"model_version": "again"}', jsonb_build_object('since', since),
+         opened, '{"causes": []}'
+       from (values ('old', $1::timestamptz, now() - interval '2 minutes'), ('new', $1, now())) a (rule, since, opened)`,
+      [new Date(now - 120_000)],
+    );
+    await expect
+      .poll(async () => {
+        const explainer = new Explainer(pipeline.pool, pino({ level: 'silent' }));
+        explainer.look();
+        await explainer.stop();
+        return await pipeline.query(
+          `select rule, explanation -> 'causes' -> 0 ->> 'value' as value from system_alerts order by rule`,
+        );
+      })
+      .toEqual([
+        { rule: 'new', value: null },
+        { rule: 'old', value: 'search' },
+      ]);
   });
 
   test('notes until when what it found was seen', async () => {

@@ -8,13 +8,24 @@ const patienceMs = 600;
 /** When much breaks at once, the first ones are explained. */
 const mostAtOnce = 3;
 const laterIntervalMs = 5_000;
+/**
+ * An alert opens with the first few bad events, which seldom show where they come from. One that nothing explained is
+ * asked again when there are more.
+ */
+const againAfterMs = 60_000;
+/** Alerts remembered as asked again; more than that are not open at once in an hour that anybody can follow. */
+const mostRemembered = 10_000;
 
-/** Asks what a change comes from: for alerts that are about to open, and for those that opened without an answer. */
+/**
+ * Asks what a change comes from: for alerts that are about to open, for those that opened without an answer, and once more
+ * where the answer was that nothing explains it.
+ */
 export class Explainer {
   readonly #pool: pg.Pool;
   readonly #log: Logger;
   #later: Promise<void> | undefined;
   #laterAtMs = Number.NEGATIVE_INFINITY;
+  readonly #askedAgain = new Set<number>();
 
   constructor(pool: pg.Pool, log: Logger) {
     this.#pool = pool;
@@ -43,7 +54,7 @@ export class Explainer {
     return new Map(answers);
   }
 
-  /** Looks for alerts without an explanation; one search at a time. */
+  /** Looks for alerts without an explanation or a cause; one search at a time. */
   look(): void {
     if (this.#later !== undefined || performance.now() - this.#laterAtMs < laterIntervalMs) return;
     this.#laterAtMs = performance.now();
@@ -67,15 +78,24 @@ export class Explainer {
       alert_type: string;
       metric: string | null;
       since: Date;
+      again: boolean;
     }>(
       `select a.id, a.labels, a.alert_type, a.metadata ->> 'metric' as metric,
-        coalesce((a.metadata ->> 'since')::timestamptz, a.timestamp - interval '1 minute') as since
+        coalesce((a.metadata ->> 'since')::timestamptz, a.timestamp - interval '1 minute') as since,
+        a.explanation is not null as again
        from public.system_alerts a
-       where a.status = 'firing' and a.explanation is null and a.timestamp > now() - interval '1 hour'
-         and a.alert_type = any ($1) order by a.id desc limit $2`,
-      [[...Object.keys(metricOfType), 'anomaly'], mostAtOnce],
+       where a.status = 'firing' and a.timestamp > now() - interval '1 hour' and a.alert_type = any ($1)
+         and (a.explanation is null
+           or a.explanation -> 'causes' = '[]' and a.timestamp < now() - $3 * interval '1 millisecond'
+             and a.id <> all ($4))
+       order by a.explanation is not null, a.id desc limit $2`,
+      [[...Object.keys(metricOfType), 'anomaly'], mostAtOnce, againAfterMs, [...this.#askedAgain]],
     );
-    for (const { id, labels, alert_type: type, metric, since } of rows) {
+    for (const { id, labels, alert_type: type, metric, since, again } of rows) {
+      if (again) {
+        if (this.#askedAgain.size >= mostRemembered) this.#askedAgain.clear();
+        this.#askedAgain.add(id);
+      }
       const asked = metricOfType[type] ?? metricOfSeries[metric ?? ''];
       if (asked === undefined) continue;
       const explanation = await explain(this.#pool, {
@@ -86,8 +106,10 @@ export class Explainer {
         baselineSince: new Date(since.getTime() - 3_600_000),
         baselineUntil: since,
       });
+      if (again && explanation.causes.length === 0) continue;
       await this.#pool.query(
-        'update public.system_alerts set explanation = $2 where id = $1 and explanation is null',
+        `update public.system_alerts set explanation = $2
+         where id = $1 and (explanation is null or explanation -> 'causes' = '[]')`,
         [id, JSON.stringify(explanation)],
       );
     }
