@@ -53,10 +53,20 @@ export async function runCli(args: string[]): Promise<void> {
   ]) {
     add(program);
   }
+  pointToOwnHelp(program);
   try {
     await program.parseAsync(args, { from: 'user' });
   } catch (error) {
     process.exitCode = report(error);
+  }
+}
+
+/** What is wrong with the use of a command is told in the help of that command. */
+function pointToOwnHelp(command: Command, name = command.name()): void {
+  for (const below of command.commands) {
+    const belowName = `${name} ${below.name()}`;
+    below.showHelpAfterError(`(${belowName} --help tells how it is used)`);
+    pointToOwnHelp(below, belowName);
   }
 }
 

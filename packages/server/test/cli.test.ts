@@ -75,6 +75,15 @@ describe('nowcast', () => {
     expect(stderr).toContain('Did you mean start?');
   });
 
+  test('answers a wrong use of a command with the way to its own help', async () => {
+    expect(await nowcast(['alerts', 'ack'])).toEqual({
+      code: 2,
+      stdout: '',
+      stderr:
+        "error: missing required argument 'incident'\n(nowcast alerts ack --help tells how it is used)\n",
+    });
+  });
+
   test('answers wrong settings with one sentence and exit code 2', async () => {
     expect(await nowcast(['start'], { NOWCAST_DATADIR: 'x' })).toEqual({
       code: 2,

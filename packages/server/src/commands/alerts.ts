@@ -42,7 +42,9 @@ export function addAlertsCommand(program: Command): void {
       );
       if (!rows[0]!.open)
         throw new StartupError(`No incident ${incident} is open: nowcast alerts list shows them.`, 1);
-      console.log(`Incident ${incident} is acknowledged by ${by} (${rows[0]!.done} alerts).`);
+      console.log(
+        `Incident ${incident} is acknowledged by ${by} (${rows[0]!.done} ${rows[0]!.done === 1 ? 'alert' : 'alerts'}).`,
+      );
     });
   alerts
     .command('silence')
@@ -52,13 +54,13 @@ export function addAlertsCommand(program: Command): void {
       'label=value, such as model_version=v2 or rule=error_failure; all for everything',
     )
     .requiredOption('--for <time>', 'how long, such as 2h or 30m')
-    .option('--reason <text>', 'why', '')
+    .option('--reason <text>', 'why')
     .option('--by <name>', 'who you are', accountName())
-    .action(async (given: string[], options: { for: string; reason: string; by: string }) => {
+    .action(async (given: string[], options: { for: string; reason?: string; by: string }) => {
       const { rows } = await query<{ id: string; ends: string }>(
         `select made.id, to_char((now() + $2::interval) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as ends
          from public.silence_alerts($1, $2::interval, $3, $4) made (id)`,
-        [JSON.stringify(matchersOf(given)), intervalOf(options.for), options.reason, options.by],
+        [JSON.stringify(matchersOf(given)), intervalOf(options.for), options.reason ?? '', options.by],
       );
       const [made] = rows;
       console.log(

@@ -11,7 +11,7 @@ import { progressBar } from './progress.ts';
 import { parseDurationMs } from './simulate/options.ts';
 
 interface Options {
-  readonly set: readonly string[];
+  readonly set?: readonly string[];
   readonly rule?: string;
   readonly since?: string;
   readonly until?: string;
@@ -28,8 +28,7 @@ export function addBacktestCommand(program: Command): void {
     .option(
       '--set <field=value>',
       'try the rule with a change, such as condition.factor=3 or min_events=20',
-      (value: string, before: readonly string[]) => [...before, value],
-      [],
+      (value: string, before: readonly string[] = []) => [...before, value],
     )
     .option('--rule <json>', 'try this rule: JSON, or a file that holds it')
     .option('--since <time>', 'begin there: a time (ISO 8601) or a duration before now, such as 30d', '7d')
@@ -57,7 +56,11 @@ async function run(name: string | undefined, options: Options): Promise<void> {
   if (name === undefined && options.rule === undefined)
     throw new StartupError('Name a rule of alert_rules, or give one with --rule.', 2);
   await withMigratedPool('backtest', async (pool) => {
-    const asked = await withChanges(pool, { ...given, ...(name === undefined ? {} : { name }) }, options.set);
+    const asked = await withChanges(
+      pool,
+      { ...given, ...(name === undefined ? {} : { name }) },
+      options.set ?? [],
+    );
     const candidate = await candidateOf(pool, asked).catch((error: unknown) => {
       if (error instanceof InvalidRule) throw new StartupError(`${error.field}: ${error.message}`, 2);
       throw error;

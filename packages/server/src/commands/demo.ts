@@ -13,6 +13,7 @@ export function addDemoCommand(program: Command): void {
     .description('a real AI system to watch, beside Nowcast: what npm run demo runs')
     .argument('[options...]', 'passed on: --minutes, --new-version, --once')
     .allowUnknownOption()
+    .addHelpText('after', '\nnpm run demo -- --help explains them.')
     .action(run);
 }
 

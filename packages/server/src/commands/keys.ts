@@ -24,8 +24,8 @@ export function addKeysCommand(program: Command): void {
     .command('create')
     .description('make a key and show it once')
     .addOption(new Option('--scope <scope>', 'what it may do').choices(keyScopes).makeOptionMandatory())
-    .option('--name <name>', 'who has it, for the list', '')
-    .action(async ({ scope, name }: { scope: KeyScope; name: string }) => {
+    .option('--name <name>', 'who has it, for the list')
+    .action(async ({ scope, name = '' }: { scope: KeyScope; name?: string }) => {
       checkName(name);
       const { key, prefix, first } = await withKeys((client) => createKey(client, scope, name));
       // Alone on stdout, so that a script can take it: KEY=$(nowcast keys create --scope ingest).

@@ -6,7 +6,7 @@ import { Sender } from './replay/sender.ts';
 
 interface ReplayOptions {
   readonly map: string[];
-  readonly set: string[];
+  readonly set?: string[];
   readonly speed: string;
   readonly keepTimes?: boolean;
   readonly url?: string;
@@ -15,19 +15,14 @@ interface ReplayOptions {
 
 /** Arrivals are gathered this long before they are sent: short against a second, long against a request. */
 const tickMs = 50;
-const collect = (value: string, before: string[]) => [...before, value];
+const collect = (value: string, before: string[] = []) => [...before, value];
 
 export function addReplayCommand(program: Command): void {
   program
     .command('replay <file>')
     .description('replay arrivals from a CSV file (.gz too) against a running Nowcast')
-    .requiredOption(
-      '--map <field=column>',
-      'take an event field from a column; timestamp is needed',
-      collect,
-      [],
-    )
-    .option('--set <field=value>', 'give every event this value', collect, [])
+    .requiredOption('--map <field=column>', 'take an event field from a column; timestamp is needed', collect)
+    .option('--set <field=value>', 'give every event this value', collect)
     .option('--speed <factor>', 'how much faster than the file', '1')
     .option('--keep-times', 'keep the times of the file and send as fast as possible: a backfill')
     .option('--url <url>', 'the Nowcast to send to (default: this machine, PORT)')
@@ -49,7 +44,7 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
   const settings = readSettings(process.env);
   const speed = Number(options.speed);
   if (!(speed > 0)) throw new StartupError(`--speed must be a number above 0, got ${options.speed}.`, 2);
-  const map = parseFieldMap(options.map, options.set);
+  const map = parseFieldMap(options.map, options.set ?? []);
   const total = await countRows(file);
   const sender = new Sender(
     options.url ?? `http://127.0.0.1:${settings.port}`,
