@@ -20,7 +20,7 @@ const SCOPES = {
   run: { workspaces: RUN_WORKSPACES, title: 'Installing packages (once, about 130 MB)' },
   demo: {
     workspaces: [...RUN_WORKSPACES, 'examples/ocr-service'],
-    title: "Installing the demo's packages (once, about 50 MB beside Nowcast's own)",
+    title: "Installing packages, the demo's among them (once, about 150 MB)",
   },
   everything: { workspaces: undefined, title: 'Installing packages (once, about 330 MB)' },
 };
@@ -37,7 +37,7 @@ export async function installIfNeeded(scope) {
   if (missingPackages(lock, installed, scope).length === 0) return;
   // A tree with development packages belongs to a developer: keep it one.
   const developed = Object.values(installed).some((entry) => entry.dev);
-  const { workspaces, title } = SCOPES[scope];
+  const { workspaces } = SCOPES[scope];
   const selection =
     workspaces !== undefined && !developed
       ? [
@@ -50,6 +50,7 @@ export async function installIfNeeded(scope) {
   // A demo is added to a Nowcast that may be running, whose packages `npm ci` would take away and bring back.
   const adds = scope === 'demo' && Object.keys(installed).length > 0;
   const how = adds ? ['install', '--no-save'] : ['ci'];
+  const title = adds ? "Installing the demo's packages (once, about 50 MB)" : SCOPES[scope].title;
   const npm = process.env.npm_execpath;
   const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
   await step(title, () =>

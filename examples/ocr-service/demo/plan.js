@@ -2,19 +2,26 @@
  * What arrives, decided by its number alone: every demo sends the same images.
  *
  * @typedef {'invoice' | 'receipt' | 'letter' | 'sign'} Document
- * @typedef {'clean' | 'blurred' | 'turned' | 'empty' | 'corrupt'} ImageKind
+ * @typedef {'clean' | 'blurred' | 'turned' | 'empty' | 'corrupt' | 'small'} ImageKind
  * @typedef {{
  *   number: number, document: Document, imageKind: ImageKind, feature: string,
  *   version: import('../src/models.js').Version,
  * }} Upload
  */
 
+/**
+ * What happens: ocr-v1 alone; ocr-v2 takes half of the images; the app for expenses begins to send small ones; ocr-v2 and
+ * that app are taken back.
+ *
+ * @typedef {'before' | 'newVersion' | 'smallReceipts' | 'takenBack'} Act
+ */
+
 /** Where in a round of uploads an image is not clean. */
 const ROUND = 48;
 /** @type {[ImageKind, number[]][]} */
 const NOT_CLEAN = [
-  ['blurred', [1, 10, 19, 26, 34, 45]],
-  ['turned', [4, 13, 18, 29, 37, 40]],
+  ['blurred', [1, 19, 34]],
+  ['turned', [4, 29, 40]],
   ['empty', [7, 32]],
   ['corrupt', [22]],
 ];
@@ -32,20 +39,20 @@ const DOCUMENTS = /** @type {Document[]} */ ([
 
 /**
  * @param {number} number from 0
- * @param {boolean} newVersionRuns whether half of the uploads go to ocr-v2
+ * @param {Act} act
  * @returns {Upload}
  */
-export function upload(number, newVersionRuns) {
+export function upload(number, act) {
   const document = /** @type {Document} */ (DOCUMENTS[number % DOCUMENTS.length]);
-  const imageKind = NOT_CLEAN.find(([, places]) => places.includes(number % ROUND))?.[0] ?? 'clean';
+  const asEver = NOT_CLEAN.find(([, places]) => places.includes(number % ROUND))?.[0] ?? 'clean';
   // By turns within a round and the other way round in the next, so that both versions meet every kind of image.
   const round = Math.floor(number / ROUND);
-  const version = newVersionRuns && (number + round) % 2 === 1 ? 'ocr-v2' : 'ocr-v1';
+  const isShared = act === 'newVersion' || act === 'smallReceipts';
   return {
     number,
     document,
-    imageKind,
+    imageKind: act === 'smallReceipts' && document === 'receipt' && asEver === 'clean' ? 'small' : asEver,
     feature: FEATURES[document],
-    version,
+    version: isShared && (number + round) % 2 === 1 ? 'ocr-v2' : 'ocr-v1',
   };
 }

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { followAlerts } from './alerts.js';
 import { DemoError, startChild } from './children.js';
 import { Story } from './story.js';
 import { sendImages } from './traffic.js';
@@ -29,20 +30,24 @@ export async function runDemo({ minutes, newVersionAfterSeconds, once }, signal)
     const running = await findNowcast();
     const nowcastUrl = running ?? keep(await startNowcast(stop));
     const serviceUrl = keep(await startOcrService(nowcastUrl, stop));
+    const plan = once === undefined ? actsWithin(newVersionAfterSeconds, minutes * 60) : [];
     const story = new Story({ nowcastUrl, serviceUrl, ours: running === undefined });
-    if (once === undefined) story.begin({ minutes, newVersionAfterSeconds });
+    if (once === undefined) {
+      story.begin(plan, minutes);
+      followAlerts({ nowcastUrl, signal: stop, tell: (line) => story.tell(line) });
+    }
     const begun = performance.now();
     await sendImages({
       serviceUrl,
       signal: stop,
       onAnswer: (answer) => story.answered(answer),
-      newVersionRuns: (number) => {
-        const runs =
-          once === undefined
-            ? performance.now() - begun >= newVersionAfterSeconds * 1_000
-            : number >= once / 2;
-        if (runs && once === undefined) story.newVersionRuns();
-        return runs;
+      actOf: (number) => {
+        if (once !== undefined) return number >= once / 2 ? 'newVersion' : 'before';
+        const act = plan.findLast(
+          ({ afterSeconds }) => performance.now() - begun >= afterSeconds * 1_000,
+        )?.act;
+        if (act !== undefined) story.reached(act);
+        return act ?? 'before';
       },
       ...(once === undefined ? { perSecond: IMAGES_PER_SECOND } : { count: once }),
     });
@@ -56,6 +61,22 @@ export async function runDemo({ minutes, newVersionAfterSeconds, once }, signal)
   // The service first: its last events still find a Nowcast.
   for (const child of children.reverse()) await child.stop();
   if (why instanceof Error && why.name !== 'AbortError') throw why;
+}
+
+/**
+ * The acts that fit into the time. With ten minutes there is time for the alert's end, which comes when the failures of
+ * the last minute are forgotten and five minutes were calm.
+ *
+ * @param {number} newVersionAfterSeconds
+ * @param {number} seconds
+ */
+function actsWithin(newVersionAfterSeconds, seconds) {
+  const acts = /** @type {{ act: import('./plan.js').Act, afterSeconds: number }[]} */ ([
+    { act: 'newVersion', afterSeconds: newVersionAfterSeconds },
+    { act: 'smallReceipts', afterSeconds: 2 * newVersionAfterSeconds },
+    { act: 'takenBack', afterSeconds: 3.25 * newVersionAfterSeconds },
+  ]);
+  return acts.filter(({ afterSeconds }) => afterSeconds < seconds);
 }
 
 /** The address of a Nowcast that answers on PORT, which is then used as it is. */

@@ -1,3 +1,22 @@
+/** What each act is announced with, and what is said when it has come. */
+const ACTS = {
+  before: { ahead: '', now: '' },
+  newVersion: {
+    ahead: `ocr-v2 takes half of the images, and it is worse: a second line parts from the first in latency,
+         confidence and errors, and the verdict on top soon names it.`,
+    now: 'ocr-v2 takes half of the images now.',
+  },
+  smallReceipts: {
+    ahead: `The app for expenses begins to send receipts at 70 % of their size: ocr-v1 reads them as before,
+         ocr-v2 none. An alert, and what it comes from.`,
+    now: 'The app for expenses sends small receipts now: ocr-v2 cannot read them.',
+  },
+  takenBack: {
+    ahead: 'Both are taken back. The verdict and the alert need five calm minutes.',
+    now: 'ocr-v2 and the small receipts are taken back.',
+  },
+};
+
 /**
  * Tells what happens, in few lines: what to look at on the page, and when.
  */
@@ -6,15 +25,19 @@ export class Story {
   #where;
   /** @type {Map<string, import('./traffic.js').Answer[]>} by version, since the new one runs */
   #answers = new Map();
-  #newVersionRuns = false;
+  /** @type {Set<import('./plan.js').Act>} */
+  #reached = new Set();
 
   /** @param {{ nowcastUrl: string, serviceUrl: string, ours: boolean }} where */
   constructor(where) {
     this.#where = where;
   }
 
-  /** @param {{ minutes: number, newVersionAfterSeconds: number }} times */
-  begin({ minutes, newVersionAfterSeconds }) {
+  /**
+   * @param {{ act: import('./plan.js').Act, afterSeconds: number }[]} plan
+   * @param {number} minutes
+   */
+  begin(plan, minutes) {
     const { nowcastUrl, serviceUrl, ours } = this.#where;
     const at = (/** @type {number} */ seconds) => clockTime(new Date(Date.now() + seconds * 1_000));
     console.log(`
@@ -22,19 +45,23 @@ Open ${nowcastUrl}${ours ? '' : ' (the Nowcast that was running already)'}
 
   now    ocr-v1 reads images: invoices, receipts, letters, signs. Some are blurred or turned: less confidence.
          One in 48 is damaged: an error.
-  ${at(newVersionAfterSeconds)}  ocr-v2 takes over half of the images, and it is worse: a second line parts from the first in
-         latency, confidence and errors. Half a minute later the verdict on top names it.
-  ${at(minutes * 60)}  the end; Ctrl-C ends it sooner.${ours ? ' The events stay: npm start shows them again.' : ''}
+${plan.map(({ act, afterSeconds }) => `  ${at(afterSeconds)}  ${ACTS[act].ahead}\n`).join('')}  ${at(minutes * 60)}  The end; Ctrl-C ends it sooner.${ours ? ' The events stay: npm start shows them again.' : ''}
 
 Send an image of your own: curl --data-binary @image.png ${serviceUrl}/ocr
 `);
   }
 
-  newVersionRuns() {
-    if (this.#newVersionRuns) return;
-    this.#newVersionRuns = true;
-    this.#answers.clear();
-    console.log(`${clockTime(new Date())}  ocr-v2 takes over half of the images now.`);
+  /** @param {import('./plan.js').Act} act */
+  reached(act) {
+    if (this.#reached.has(act)) return;
+    this.#reached.add(act);
+    if (act === 'newVersion') this.#answers.clear();
+    this.tell(ACTS[act].now);
+  }
+
+  /** @param {string} line */
+  tell(line) {
+    console.log(`  ${clockTime(new Date())}  ${line}`);
   }
 
   /** @param {import('./traffic.js').Answer} answer */
@@ -45,13 +72,15 @@ Send an image of your own: curl --data-binary @image.png ${serviceUrl}/ocr
   }
 
   end() {
-    for (const [version, answers] of [...this.#answers].sort()) {
-      console.log(
-        `${version}: ${answers.length} images, ${answers.filter(({ error }) => error).length} errors, ` +
+    const figures = [...this.#answers]
+      .sort()
+      .map(
+        ([version, answers]) =>
+          `${version}: ${answers.length} images, ${answers.filter(({ error }) => error).length} errors, ` +
           `median ${median(answers.map((answer) => answer.inferenceTimeMs)).toFixed(0)} ms, ` +
           `median confidence ${median(answers.map((answer) => answer.confidence)).toFixed(2)}`,
       );
-    }
+    this.tell(['The end.', ...figures].join('\n         '));
   }
 }
 

@@ -13,22 +13,15 @@ import { upload } from './plan.js';
  *   serviceUrl: string,
  *   count?: number,
  *   perSecond?: number,
- *   newVersionRuns: (number: number) => boolean,
+ *   actOf: (number: number) => import('./plan.js').Act,
  *   onAnswer: (answer: Answer) => void,
  *   signal: AbortSignal,
  * }} options without `perSecond` as fast as the service answers
  */
-export async function sendImages({
-  serviceUrl,
-  count = Infinity,
-  perSecond,
-  newVersionRuns,
-  onAnswer,
-  signal,
-}) {
+export async function sendImages({ serviceUrl, count = Infinity, perSecond, actOf, onAnswer, signal }) {
   for (let number = 0; number < count && !signal.aborted; number++) {
     const due = performance.now() + (perSecond === undefined ? 0 : 1_000 / perSecond);
-    onAnswer(await send(serviceUrl, upload(number, newVersionRuns(number))));
+    onAnswer(await send(serviceUrl, upload(number, actOf(number))));
     // A service that is slower than the traffic gets the next image at once, and no burst to catch up.
     const restMs = due - performance.now();
     if (restMs > 0) await setTimeout(restMs, undefined, { signal }).catch(() => undefined);

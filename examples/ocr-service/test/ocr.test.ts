@@ -108,7 +108,7 @@ describe('beside Nowcast', () => {
       const feature = `broken-${version}`;
       const { status, body } = await post(Buffer.from('no image'), `feature=${feature}&version=${version}`);
       expect(status).toBe(422);
-      const damaged = imageOf({ ...upload(0, false), imageKind: 'corrupt' });
+      const damaged = imageOf({ ...upload(0, 'before'), imageKind: 'corrupt' });
       expect((await post(damaged, `feature=${feature}&version=${version}`)).status).toBe(422);
       expect((await post(render(INVOICE), `feature=${feature}&version=${version}`)).status).toBe(200);
 
@@ -133,7 +133,7 @@ describe('beside Nowcast', () => {
 
   test('ocr-v2 fails on a blurred image that ocr-v1 reads', async () => {
     const { post } = await startOcr(nowcast.url);
-    const blurred = imageOf(upload(1, false));
+    const blurred = imageOf(upload(1, 'before'));
     expect((await post(blurred, 'version=ocr-v1')).body.kind).toBe('receipt');
     const { status, body } = await post(blurred, 'feature=unsure&version=ocr-v2');
     expect(status).toBe(422);
@@ -141,10 +141,23 @@ describe('beside Nowcast', () => {
     expect(body.error).toContain('unsure');
   });
 
+  test('ocr-v2 fails on every small receipt, and ocr-v1 reads them as it reads others', async () => {
+    const { post } = await startOcr(nowcast.url);
+    const small = Array.from({ length: 21 }, (_, number) => upload(number, 'smallReceipts')).filter(
+      ({ imageKind }) => imageKind === 'small',
+    );
+    expect(small.length).toBeGreaterThan(2);
+    for (const one of small) {
+      expect(one.feature).toBe('expenses');
+      expect((await post(imageOf(one), 'version=ocr-v1')).body.kind).toBe('receipt');
+      expect((await post(imageOf(one), 'version=ocr-v2')).status).toBe(422);
+    }
+  });
+
   test('ocr-v2 is less sure than ocr-v1 of the same images, as the demo tells', async () => {
     const { post } = await startOcr(nowcast.url);
     for (const number of [0, 2]) {
-      const image = imageOf(upload(number, false));
+      const image = imageOf(upload(number, 'before'));
       const surer = await post(image, 'version=ocr-v1');
       const other = await post(image, 'version=ocr-v2');
       expect(other.body.confidence).toBeLessThan(surer.body.confidence);
@@ -200,7 +213,7 @@ test.each([
 
 describe('npm run demo', () => {
   test('shows both versions every kind of image and document', () => {
-    const uploads = Array.from({ length: 96 }, (_, number) => upload(number, true));
+    const uploads = Array.from({ length: 96 }, (_, number) => upload(number, 'newVersion'));
     for (const version of ['ocr-v1', 'ocr-v2']) {
       const seen = uploads.filter((one) => one.version === version);
       expect(seen).toHaveLength(48);
