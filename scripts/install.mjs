@@ -20,7 +20,7 @@ const SCOPES = {
   run: { workspaces: RUN_WORKSPACES, title: 'Installing packages (once, about 130 MB)' },
   demo: {
     workspaces: [...RUN_WORKSPACES, 'examples/ocr-service'],
-    title: "Installing packages, the demo's among them (once, about 150 MB)",
+    title: "Installing packages, the demo's among them (once, about 180 MB)",
   },
   everything: { workspaces: undefined, title: 'Installing packages (once, about 330 MB)' },
 };
