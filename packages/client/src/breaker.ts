@@ -11,16 +11,12 @@ const maxRetryAfterMs = 300_000;
  * When the next attempt may be made: exponential backoff with full jitter
  * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), and after five failures in a row a
  * circuit that lets one probe through at a time. Over all batches, so that a dead collector costs one request now and
- * then and no more.
+ * then and no more. Times are of `performance.now()`: when somebody sets the clock back, nobody waits for the hours to come
+ * again.
  */
 export class Breaker {
   #failures = 0;
   #notBeforeMs = 0;
-  readonly #random: () => number;
-
-  constructor(random: () => number = Math.random) {
-    this.#random = random;
-  }
 
   get isFailing(): boolean {
     return this.#failures > 0;
@@ -40,8 +36,8 @@ export class Breaker {
     const opened = this.#failures - failuresToOpen;
     const patienceMs =
       opened < 0
-        ? this.#random() * Math.min(backoffCapMs, backoffBaseMs * 2 ** this.#failures)
-        : (0.5 + this.#random() / 2) * Math.min(openCapMs, openBaseMs * 2 ** Math.min(opened, 10));
+        ? Math.random() * Math.min(backoffCapMs, backoffBaseMs * 2 ** this.#failures)
+        : (0.5 + Math.random() / 2) * Math.min(openCapMs, openBaseMs * 2 ** Math.min(opened, 10));
     this.#notBeforeMs = nowMs + Math.max(patienceMs, Math.min(retryAfterMs, maxRetryAfterMs));
   }
 

@@ -1,5 +1,5 @@
 import { type Batch, batchOf, halvesOf, lineOf, type Redact } from './batch.ts';
-import type { Breaker } from './breaker.ts';
+import { Breaker } from './breaker.ts';
 import { EventQueue, eventsPerSlice, type QueuedEvent } from './eventQueue.ts';
 import { type Answer, type PostOptions, post, type Send, unref } from './post.ts';
 import type { Spool } from './spoolContract.ts';
@@ -23,7 +23,6 @@ export interface DeliveryOptions {
   readonly maxQueueBytes: number;
   readonly redact: Redact | undefined;
   readonly spool: Spool | undefined;
-  readonly breaker: Breaker;
   readonly tally: Tally;
   readonly warn: (message: string) => void;
 }
@@ -44,6 +43,7 @@ const maxLeavingBytes = 60_000;
 export class Delivery {
   readonly #options: DeliveryOptions;
   readonly #queue: EventQueue;
+  readonly #breaker = new Breaker();
   /** Formed and not stored yet, oldest first; more than one only after a batch was halved. */
   readonly #batches: Batch[] = [];
   readonly #spooled: SpooledBatches | undefined;
@@ -97,9 +97,8 @@ export class Delivery {
 
   /** @returns whether everything was delivered in time */
   async flush(timeoutMs: number): Promise<boolean> {
-    const { breaker } = this.#options;
     this.#flushing++;
-    breaker.hurry();
+    this.#breaker.hurry();
     this.#wake?.();
     this.#run();
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -125,17 +124,15 @@ export class Delivery {
    * answered still waits: if there is a later after all, it is sent again by its id.
    */
   leave(send: Send): void {
-    let formed = true;
-    while (formed) formed = this.#form();
+    while (this.#form());
     let room = maxLeavingBytes;
     for (const batch of this.#batches) {
       room -= batch.body.length;
       if (room < 0) break;
       if (this.#leaving.has(batch)) continue;
-      const { signal } = new AbortController();
+      const options = this.postOptions(new AbortController().signal);
       // Compressing takes longer than the page may have.
-      const attempt = post(batchPath, batch.body, { ...this.postOptions(signal), send });
-      this.#leaving.set(batch, attempt);
+      this.#leaving.set(batch, post(batchPath, batch.body, { ...options, send }));
     }
     this.#run();
   }
@@ -227,28 +224,28 @@ export class Delivery {
     const { tally, maxBatchEvents, maxBatchBytes } = this.#options;
     const lines = this.#queue.take(maxBatchEvents, maxBatchBytes);
     if (lines.events === 0) return false;
-    this.#batches.push(batchOf(lines, this.#options, tally.takeUntold(), Date.now()));
+    this.#batches.push(batchOf(lines, this.#options, tally.takeUntold(), performance.now()));
     return true;
   }
 
   /** One attempt for the first batch. */
   async #deliver(batch: Batch): Promise<void> {
-    const { tally, breaker, budgetMs, warn } = this.#options;
+    const { tally, budgetMs, warn } = this.#options;
     this.#attempt = new AbortController();
     const answer = await (this.#leaving.get(batch) ?? this.#post(batch, this.#attempt.signal));
     this.#attempt = undefined;
     this.#leaving.delete(batch);
     if (answer.kind === 'retry') {
       if (this.#closed) return;
-      breaker.failed(Date.now(), answer.retryAfterMs);
+      this.#breaker.failed(performance.now(), answer.retryAfterMs);
       warn(`Nowcast cannot be reached: ${answer.why}`);
-      if (this.#spooled?.takes || batch.spooled || Date.now() - batch.formedAtMs < budgetMs) return;
+      if (this.#spooled?.takes || batch.spooled || performance.now() - batch.formedAtMs < budgetMs) return;
       this.#batches.shift();
       tally.drop('unreachable', batch.events);
       tally.tellAgain(batch.dropped);
       return;
     }
-    breaker.succeeded();
+    this.#breaker.succeeded();
     const halves = answer.kind === 'too_large' ? halvesOf(batch, this.#options) : undefined;
     if (halves !== undefined) {
       tally.tellAgain(batch.dropped);
@@ -264,7 +261,7 @@ export class Delivery {
     } else {
       tally.drop('refused', batch.events);
       tally.tellAgain(batch.dropped);
-      warn(`Nowcast refused events: ${'why' in answer ? answer.why : answer.kind}`);
+      warn(`Nowcast refused events: ${answer.why}`);
     }
     this.#batches.shift();
     if (batch.spooled) await this.#spooled?.forget(batch);
@@ -284,10 +281,10 @@ export class Delivery {
   }
 
   async #waitForBreaker(): Promise<void> {
-    const { breaker, flushIntervalMs } = this.#options;
+    const { flushIntervalMs } = this.#options;
     for (;;) {
-      if (breaker.isFailing) await this.#spill();
-      const waitMs = breaker.waitMs(Date.now());
+      if (this.#breaker.isFailing) await this.#spill();
+      const waitMs = this.#breaker.waitMs(performance.now());
       if (waitMs === 0 || this.#closed) return;
       await new Promise<void>((resolve) => {
         const timer = unref(
@@ -309,7 +306,6 @@ export class Delivery {
 
 /** In a later turn of the event loop, after what the host already waits for. */
 function soon(run: () => void): void {
-  const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => unknown };
-  if (setImmediate === undefined) setTimeout(run, 0);
-  else setImmediate(run);
+  const { setImmediate = setTimeout } = globalThis as { setImmediate?: (run: () => void) => unknown };
+  setImmediate(run);
 }

@@ -121,7 +121,6 @@ export class Nowcast {
       maxQueueBytes: options.maxQueueBytes ?? 4 * 1024 * 1024,
       redact: options.redact,
       spool: options.spool,
-      breaker: new Breaker(),
       tally: this.#tally,
       warn: (message) => this.#warn(message),
     });
@@ -161,10 +160,10 @@ export class Nowcast {
     const context = this.#storage?.getStore();
     let ttftMs: number | undefined;
     let hasEnded = false;
-    const end = (fieldsOf: () => Partial<InferenceEvent> | undefined) => {
+    const end = (fieldsOf: () => Partial<InferenceEvent> | undefined, known?: Partial<InferenceEvent>) => {
       if (hasEnded) return;
       hasEnded = true;
-      const event: InferenceEvent = { ...call, inference_time_ms: performance.now() - startedMs };
+      const event: InferenceEvent = { ...call, ...known, inference_time_ms: performance.now() - startedMs };
       if (ttftMs !== undefined) event.ttft_ms = ttftMs;
       try {
         const fields = fieldsOf();
@@ -181,7 +180,9 @@ export class Nowcast {
         ttftMs ??= performance.now() - startedMs;
       },
       succeed: (fields) => end(typeof fields === 'function' ? fields : () => fields),
-      fail: (error, fields) => end(() => ({ ...fields, ...errorFields(error, fields?.metadata) })),
+      // Even of an error that cannot be described it is known that it is one.
+      fail: (error, fields) =>
+        end(() => ({ ...fields, ...errorFields(error, fields?.metadata) }), { is_error: true }),
     };
   }
 
@@ -200,6 +201,7 @@ export class Nowcast {
     this.#feedbackWaiting++;
     const breaker = new Breaker();
     const ending = new AbortController();
+    const endMs = performance.now() + this.#timeoutMs;
     // Who awaits this must get an answer: unlike the delivery of events, it keeps the process.
     const timer = setTimeout(() => ending.abort(), this.#timeoutMs);
     try {
@@ -207,15 +209,15 @@ export class Nowcast {
       for (let attempt = 1; ; attempt++) {
         const answer = await post(feedbackPath, text, this.#delivery.postOptions(ending.signal));
         if (answer.kind === 'stored') return true;
-        if (answer.kind !== 'retry' || attempt === feedbackAttempts || ending.signal.aborted) {
-          this.#warn(`feedback was not stored: ${'why' in answer ? answer.why : answer.kind}`);
-          return false;
-        }
-        breaker.failed(Date.now(), answer.retryAfterMs);
-        await pause(breaker.waitMs(Date.now()), ending.signal);
+        const nowMs = performance.now();
+        if (answer.kind === 'retry') breaker.failed(nowMs, answer.retryAfterMs);
+        const waitMs = breaker.waitMs(nowMs);
+        if (answer.kind !== 'retry' || attempt === feedbackAttempts || nowMs + waitMs > endMs)
+          throw new Error(answer.why);
+        await pause(waitMs);
       }
     } catch (error) {
-      this.#warn(`feedback was not sent: ${(error as Error)?.message ?? error}`);
+      this.#warn(`feedback was not stored: ${(error as Error)?.message ?? error}`);
       return false;
     } finally {
       clearTimeout(timer);
@@ -230,7 +232,9 @@ export class Nowcast {
 
   /** Flushes for as long as `timeoutMs`; what is left then goes to the spool or is counted as dropped. */
   async close({ timeoutMs = 500 }: { timeoutMs?: number } = {}): Promise<void> {
-    if (this.#isHooked) this.#hooks?.remove();
+    this.#hooks?.remove();
+    // What is tracked from now on needs no hooks.
+    this.#isHooked = true;
     await this.#delivery.close(timeoutMs);
   }
 
@@ -298,16 +302,9 @@ export class Nowcast {
   }
 }
 
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
+function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
-    const ended = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', ended);
-      resolve();
-    };
-    const timer = setTimeout(ended, ms);
-    if (signal?.aborted) ended();
-    else signal?.addEventListener('abort', ended);
+    setTimeout(resolve, ms);
   });
 }
 

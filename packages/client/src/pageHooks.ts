@@ -37,8 +37,8 @@ function lastSend({ navigator }: Page): Send {
   return async (url, request) => {
     if ('keepalive' in Request.prototype || request.headers.authorization !== undefined)
       return fetchSend(url, request, { keepalive: true });
-    const type = request.headers['content-type'];
-    const isTaken = navigator?.sendBeacon?.(url, new Blob([request.body], { type: type ?? '' }));
+    const type = request.headers['content-type']!;
+    const isTaken = navigator?.sendBeacon?.(url, new Blob([request.body], { type }));
     return { status: isTaken ? 200 : 503, retryAfter: null, text: '' };
   };
 }

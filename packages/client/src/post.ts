@@ -2,7 +2,7 @@
 export type Answer =
   | { readonly kind: 'stored'; readonly body: Record<string, unknown> }
   | { readonly kind: 'retry'; readonly why: string; readonly retryAfterMs?: number | undefined }
-  | { readonly kind: 'too_large' }
+  | { readonly kind: 'too_large'; readonly why: string }
   | { readonly kind: 'refused'; readonly why: string };
 
 export interface PostOptions {
@@ -46,7 +46,7 @@ export async function post(
       sent = await gzip();
       headers['content-encoding'] = 'gzip';
     }
-    if (signal.aborted) return { kind: 'retry', why: 'ended before it was sent' };
+    if (signal.aborted) abort();
     const { status, retryAfter, text } = await send(url + path, {
       headers,
       body: sent,
@@ -65,8 +65,8 @@ export async function post(
 /** A 2xx is a commit, whatever becomes of the rest of the answer. */
 function meaningOf(status: number, retryAfter: string | null, text: string): Answer {
   if (status >= 200 && status < 300) return { kind: 'stored', body: parsed(text) };
-  if (status === 413) return { kind: 'too_large' };
   const why = `${status} ${text.slice(0, 200)}`;
+  if (status === 413) return { kind: 'too_large', why };
   if (status >= 500 || [408, 425, 429].includes(status))
     return { kind: 'retry', why, retryAfterMs: milliseconds(retryAfter) };
   return { kind: 'refused', why };

@@ -64,7 +64,7 @@ function filesOf({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptions): Batc
         try {
           const body = new Uint8Array(await readFile(path.join(directory, file.name)));
           const { id, events } = file;
-          return { id, events, body, dropped: undefined, formedAtMs: Date.now(), spooled: true };
+          return { id, events, body, dropped: undefined, formedAtMs: performance.now(), spooled: true };
         } catch (error) {
           if (!isMissing(error)) throw error;
           await drop(file);

@@ -23,13 +23,20 @@ interface Service {
   close(): Promise<void>;
 }
 
+/** Fails for whoever is not logged in, as an application's own code does. */
+function contextOf({ headers }: forExpress.RequestLike) {
+  const user = headers['x-user'];
+  if (user === undefined) throw new Error('nobody is logged in');
+  return { user_id: String(user) };
+}
+
 /** A model service as its users write it, once in each framework. */
 const services = {
   async Express(): Promise<Service> {
     const { nowcast } = recorded;
     const app: Express = express();
     app.use(express.json());
-    app.use(forExpress.requestContext(nowcast, ({ headers }) => ({ user_id: String(headers['x-user']) })));
+    app.use(forExpress.requestContext(nowcast, contextOf));
     const inference = forExpress.observeRoute(nowcast, (request: express.Request) => ({
       model_version: request.body.model,
       feature: 'photos',
@@ -63,10 +70,7 @@ const services = {
   async Fastify(): Promise<Service> {
     const { nowcast } = recorded;
     const app: FastifyInstance = fastify({ forceCloseConnections: true });
-    app.addHook(
-      'onRequest',
-      forFastify.requestContext(nowcast, ({ headers }) => ({ user_id: String(headers['x-user']) })),
-    );
+    app.addHook('onRequest', forFastify.requestContext(nowcast, contextOf));
     const inference = forFastify.observeRoute(
       nowcast,
       (request: forFastify.RequestLike & { body?: unknown }) => ({
@@ -99,12 +103,12 @@ describe.each(Object.entries(services))('a route of %s', (_name, start) => {
   });
   afterAll(() => service.close());
 
-  const predict = (kind: string, signal?: AbortSignal) =>
+  const predict = (kind: string, signal?: AbortSignal, user: Record<string, string> = { 'x-user': 'u1' }) =>
     fetch(`${service.url}/predict`, {
       method: 'POST',
       headers: {
         'content-type': 'application/json',
-        'x-user': 'u1',
+        ...user,
         traceparent: `00-${traceId}-eee19b7ec3c1b174-01`,
       },
       body: JSON.stringify({ model: 'v1', kind }),
@@ -148,6 +152,13 @@ describe.each(Object.entries(services))('a route of %s', (_name, start) => {
     const events = await recorded.events(1);
     expect(events).toMatchObject([{ model_version: 'v1', metadata: { aborted: true } }]);
     expect(events[0]).not.toHaveProperty('is_error');
+  });
+
+  test('whose user cannot be told is answered and counted all the same', async () => {
+    expect((await predict('good', undefined, {})).status).toBe(200);
+    expect(await recorded.events(1)).toMatchObject([
+      { model_version: 'v1', metadata: { undescribed: 'Error: nobody is logged in', tiles: 4 } },
+    ]);
   });
 
   test('whose description fails is counted all the same', async () => {

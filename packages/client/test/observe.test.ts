@@ -39,6 +39,15 @@ test("observe() rethrows the caller's own error and records it", async () => {
   ]);
 });
 
+test('an error that cannot even be described is recorded as one', async () => {
+  const failure = Object.create(null);
+  const events = await eventsOf(async (client) => {
+    const call = client.observe({ model_version: 'v2' }, () => Promise.reject(failure));
+    expect(await call.catch((error: unknown) => error)).toBe(failure);
+  }, 'undescribable');
+  expect(events).toMatchObject([{ model_version: 'v2', is_error: true }]);
+});
+
 test('observe() gives the result back and adds what it says of itself', async () => {
   const result = { text: 'hello', usage: 7 };
   const events = await eventsOf(async (client) => {

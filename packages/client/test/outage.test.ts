@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Nowcast as Core } from '../src/index.ts';
 import { Nowcast } from '../src/node.ts';
 import { type Behaviour, type Collector, deadUrl, startCollector } from './support/collector.ts';
@@ -100,4 +100,27 @@ test('the core, which has only what the web has, delivers by fetch', async () =>
   await client.close();
   expect(collector.events).toBe(50);
   await collector.close();
+});
+
+test('a clock that is set back makes nobody wait for a collector that is there again', async () => {
+  const collector = await startCollector((request) => (request === 0 ? 'fail' : 'store'));
+  const client = new Nowcast({ url: collector.url, flushIntervalMs: 1, onWarning: setBack });
+  function setBack(): void {
+    const hourAgo = Date.now() - 3_600_000;
+    vi.spyOn(Date, 'now').mockReturnValue(hourAgo);
+  }
+  client.track(event);
+  await expect.poll(() => client.stats().sent, { timeout: 4_000 }).toBe(1);
+  vi.restoreAllMocks();
+  await client.close();
+  await collector.close();
+});
+
+test('what is tracked after the end is counted, and leaves nothing at the process', async () => {
+  const listeners = process.listenerCount('SIGTERM');
+  const client = new Nowcast({ url: await deadUrl() });
+  await client.close();
+  client.track(event);
+  expect(client.stats()).toMatchObject({ tracked: 1, queued: 0, dropped: { closed: 1 } });
+  expect(process.listenerCount('SIGTERM')).toBe(listeners);
 });

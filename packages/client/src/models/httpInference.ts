@@ -98,17 +98,28 @@ export class HttpInferences<Request extends RequestLike> {
     };
   }
 
-  /** The application's own description may fail, on a body that was never parsed for instance: the request counts. */
   #call(request: Request): ObservedCall {
-    if (typeof this.#callOf !== 'function') return this.#callOf;
-    try {
-      return this.#callOf(request);
-    } catch (error) {
-      return { model_version: unknownModel, metadata: { undescribed: String(error) } };
-    }
+    return described(this.#callOf, request, { model_version: unknownModel });
   }
 }
 
 export function fieldsFor<Request>(contextOf: ContextOf<Request>, request: Request): EventContext {
-  return typeof contextOf === 'function' ? contextOf(request) : contextOf;
+  return described(contextOf, request, {});
+}
+
+/**
+ * The application's own description may fail, on a body that was never parsed or without a user for instance: the request
+ * is answered and counts.
+ */
+function described<Request, Told extends EventContext>(
+  told: Told | ((request: Request) => Told),
+  request: Request,
+  otherwise: Told,
+): Told {
+  if (typeof told !== 'function') return told;
+  try {
+    return told(request);
+  } catch (error) {
+    return { ...otherwise, metadata: { undescribed: String(error) } };
+  }
 }
