@@ -160,16 +160,20 @@ export class Nowcast {
     const context = this.#storage?.getStore();
     let ttftMs: number | undefined;
     let hasEnded = false;
-    const end = (fieldsOf: () => Partial<InferenceEvent> | undefined, known?: Partial<InferenceEvent>) => {
+    const end = (fieldsOf: () => Partial<InferenceEvent> | undefined, isError = false) => {
       if (hasEnded) return;
       hasEnded = true;
-      const event: InferenceEvent = { ...call, ...known, inference_time_ms: performance.now() - startedMs };
+      const event: InferenceEvent = { ...call, inference_time_ms: performance.now() - startedMs };
       if (ttftMs !== undefined) event.ttft_ms = ttftMs;
+      // Even of an error that cannot be described it is known that it is one.
+      if (isError) event.is_error = true;
       try {
         const fields = fieldsOf();
-        const metadata = { ...call.metadata, ...fields?.metadata };
-        Object.assign(event, fields);
-        for (const _ in metadata) event.metadata = metadata;
+        if (fields) {
+          const metadata = { ...call.metadata, ...fields.metadata };
+          Object.assign(event, fields);
+          for (const _ in metadata) event.metadata = metadata;
+        }
       } catch (error) {
         this.#warn(`describing a result failed: ${(error as Error)?.message ?? error}`);
       }
@@ -180,9 +184,7 @@ export class Nowcast {
         ttftMs ??= performance.now() - startedMs;
       },
       succeed: (fields) => end(typeof fields === 'function' ? fields : () => fields),
-      // Even of an error that cannot be described it is known that it is one.
-      fail: (error, fields) =>
-        end(() => ({ ...fields, ...errorFields(error, fields?.metadata) }), { is_error: true }),
+      fail: (error, fields) => end(() => ({ ...fields, ...errorFields(error, fields?.metadata) }), true),
     };
   }
 
