@@ -1,15 +1,14 @@
-/** `npm run bench:client [-- track|wire|memory|exit|host]`: what instrumenting a service costs it, whatever the collector does. */
+/** `npm run bench:client [-- track|wire|memory|exit|host|bare]`: what instrumenting a service costs it, whatever the collector does. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { startTask } from '../load/task.ts';
 import type { Ports, Temper } from './collector.ts';
-import type { OpenLoad } from './openLoad.ts';
+import type { Handler } from './host.ts';
+import { type Estimate, type HostCost, hostCost, ratePerSecond } from './hostCost.ts';
 import type { Figures, Job } from './subject.ts';
 
-/** Half a second each, for each of seven hosts; the first are not measured. */
-const turns = 50;
-const warmUpTurns = 4;
 const bad: readonly Temper[] = ['dead', 'hangs', 'fails', 'dribbles', 'resets'];
+const hostTempers: readonly Temper[] = [...bad, 'stores'];
 const MiB = 1024 * 1024;
 let failed = 0;
 
@@ -19,6 +18,7 @@ const parts = {
   memory: measureHeld,
   exit: measureExit,
   host: measureHost,
+  bare: measureBare,
 } as const;
 type Part = keyof typeof parts;
 const named = process.argv.slice(2);
@@ -35,8 +35,6 @@ function print(what: string, figure: string, target?: { text: string; isMet: boo
   console.log(`| ${what} | ${figure} | ${target?.text ?? ''} | ${verdict} |`);
 }
 
-const median = (values: readonly number[]) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const subject = (job: Job) =>
   startTask<Job, Figures>(new URL('./subject.js', import.meta.url), job, { limitMs: 120_000 }).result;
 
@@ -113,43 +111,43 @@ async function measureExit(): Promise<void> {
   }
 }
 
-/** One host without a client, a second one to show what chance does, and one for each bad collector, in turns. */
+/** A service as one is, which waits for a model: what a client may add to its slowest requests is a target. */
 async function measureHost(): Promise<void> {
-  const urls = [undefined, undefined, ...bad.map(urlOf)];
-  const hosts = urls.map((url) =>
-    fork(new URL('./host.js', import.meta.url), url === undefined ? [] : [url]),
-  );
-  const ports = await Promise.all(hosts.map(async (host) => ((await once(host, 'message')) as [number])[0]));
-  const spec: OpenLoad = { ports, ratePerSecond: 2_000, turnMs: 500, turns: warmUpTurns + turns };
-  const load = new URL('./openLoad.js', import.meta.url);
-  const p99s = await startTask<OpenLoad, number[][]>(load, spec, { limitMs: 230_000 }).result;
-  for (const host of hosts) host.disconnect();
-  const [plain, again, ...instrumented] = p99s.map((each) => each.slice(warmUpTurns)) as [
-    number[],
-    number[],
-    ...number[][],
-  ];
-  print('p99 of a host at 2,000 requests/s without a client', `${median(plain).toFixed(2)} ms`);
-  // The machine's mood changes from second to second: only turns of the same round are compared.
-  const ratiosTo = (without: readonly number[], p99: readonly number[]) =>
-    p99.map((ms, turn) => ms / without[turn]!);
-  print('a second host without a client, to the first', withSpread(ratiosTo(plain, again)));
-  // Chance favours neither: the two hosts without a client together are what the others are compared with.
-  const without = plain.map((ms, turn) => Math.sqrt(ms * again[turn]!));
-  for (const [at, p99] of instrumented.entries()) {
-    const ratios = ratiosTo(without, p99);
-    print(`with a client, collector ${bad[at]}, to without`, withSpread(ratios), {
+  const { chance, clients } = await printHost('lifelike');
+  print('a second service without a client, to the first', withInterval(chance, 3), {
+    text: '0.97 to 1.03',
+    isMet: Math.abs(chance.value - 1) <= 0.03,
+  });
+  for (const [at, { p99Ratio }] of clients.entries())
+    print(`p99 with a client, collector ${hostTempers[at]}, to without`, withInterval(p99Ratio, 3), {
       text: '1.05',
-      isMet: median(ratios) <= 1.05,
+      isMet: p99Ratio.value <= 1.05,
     });
-  }
 }
 
-/** The median, and between which values it lies with a probability of 95 %, by the binomial distribution of the ranks. */
-function withSpread(values: readonly number[]): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  const reach = 0.98 * Math.sqrt(sorted.length);
-  const low = sorted[Math.max(0, Math.floor(sorted.length / 2 - reach))]!;
-  const high = sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length / 2 + reach))]!;
-  return `${median(values).toFixed(2)} (${low.toFixed(2)} to ${high.toFixed(2)})`;
+/** A service that does next to nothing: what a client adds to it is seen best, and is nobody's service. */
+async function measureBare(): Promise<void> {
+  const { chance, clients } = await printHost('bare');
+  print('a second bare service without a client, to the first', withInterval(chance, 2));
+  for (const [at, { p99Ratio }] of clients.entries())
+    print(`p99 of a bare service with a client, collector ${hostTempers[at]}`, withInterval(p99Ratio, 2));
+}
+
+async function printHost(handler: Handler): Promise<HostCost> {
+  const cost = await hostCost(handler, hostTempers.map(urlOf));
+  const { plainP99Ms, plainCpuUs, clients } = cost;
+  print(
+    `p99 and CPU of a ${handler} service without a client, at ${ratePerSecond} requests/s`,
+    `${plainP99Ms.toFixed(2)} ms, ${plainCpuUs.toFixed(0)} µs`,
+  );
+  for (const [at, { addedCpuUs, addedPauseUs }] of clients.entries())
+    print(
+      `CPU and garbage collection that a client adds to a request, collector ${hostTempers[at]}`,
+      `${withInterval(addedCpuUs, 0)} µs, ${addedPauseUs.toFixed(1)} µs`,
+    );
+  return cost;
+}
+
+function withInterval({ value, low, high }: Estimate, digits: number): string {
+  return `${value.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`;
 }
