@@ -39,7 +39,7 @@ const known = {
   metadata: { region: 'eu', tiles: 4 },
 };
 
-const track = (inferenceMs: number) => nowcast?.track({ ...known, inference_time_ms: inferenceMs });
+const track = (inferenceMs: number) => nowcast?.track({ inference_time_ms: inferenceMs, ...known });
 
 // The outage has gone on for a while: what may wait does so, and every further event makes an older one go.
 for (

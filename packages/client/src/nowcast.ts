@@ -163,7 +163,8 @@ export class Nowcast {
     const end = (fieldsOf: () => Partial<InferenceEvent> | undefined, isError = false) => {
       if (hasEnded) return;
       hasEnded = true;
-      const event: InferenceEvent = { ...call, inference_time_ms: performance.now() - startedMs };
+      // In this order: a field added to a copy takes V8 ten times as long as the rest.
+      const event: InferenceEvent = { inference_time_ms: performance.now() - startedMs, ...call };
       if (ttftMs !== undefined) event.ttft_ms = ttftMs;
       // Even of an error that cannot be described it is known that it is one.
       if (isError) event.is_error = true;
