@@ -116,11 +116,7 @@ async function readDay(
   const relation = rows[0]?.relation ?? `nowcast.inference_logs_${day.replaceAll('-', '')}`;
   if (rows[0]?.attached === true)
     await client.query(`alter table public.inference_logs detach partition ${relation}`);
-  if (rows[0] === undefined) {
-    await client.query(
-      `create table ${relation} (like public.inference_logs including defaults including constraints including indexes)`,
-    );
-  }
+  if (rows[0] === undefined) await client.query('select nowcast.create_day_table($1)', [day]);
   const copied = await copyIn(client, `copy ${relation} (${list(columns)}) from stdin`, input.data());
   await client.query('select nowcast.create_partition($1)', [day]);
   return copied;

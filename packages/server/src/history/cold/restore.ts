@@ -53,9 +53,7 @@ export async function restoreDay(
     try {
       await client.query(`set local lock_timeout = ${lockTimeoutMs}`);
       // Filled before it is attached: no trigger counts its rows a second time.
-      await client.query(
-        `create table ${relation} (like public.inference_logs including defaults including constraints including indexes)`,
-      );
+      await client.query('select nowcast.create_day_table($1)', [day]);
       await copyIn(client, `copy ${relation} (${names}) from stdin (format csv)`, createReadStream(csv));
       const state = await rowsState(client, relation, manifest.column_names);
       if (state.rows !== manifest.rows || state.fingerprint !== manifest.fingerprint) {
