@@ -32,6 +32,54 @@ async function compactAll(): Promise<void> {
 }
 
 describe('summaries', () => {
+  test('of a quiet minute list a bin for each event, of a busy one count them, and recompute all the same', async () => {
+    const timestamp = new Date(Date.now() - 3_600_000).toISOString();
+    const quiet = [5, 5, 7, 3_000].map((ms) =>
+      event({ timestamp, inference_time_ms: ms, confidence_score: 0.5, feature: 'quiet' }),
+    );
+    const busy = Array.from({ length: 200 }, (_, index) =>
+      event({ timestamp, inference_time_ms: 5 + (index % 2), feature: 'busy' }),
+    );
+    await pipeline.take([...quiet, ...busy]);
+    await compactAll();
+    const stored = () =>
+      pipeline.query(
+        `select feature, request_count::int as requests, cardinality(latency_bins) as bins, latency_bin_counts as counts,
+           confidence_bins, confidence_bin_counts
+         from nowcast.minute_summaries where feature in ('quiet', 'busy') order by feature desc`,
+      );
+    const confidenceBin = binOf(pipeline.edges.confidence, 0.5);
+    expect(await stored()).toEqual([
+      {
+        feature: 'quiet',
+        requests: 4,
+        bins: 4,
+        counts: null,
+        confidence_bins: Array(4).fill(confidenceBin),
+        confidence_bin_counts: null,
+      },
+      {
+        feature: 'busy',
+        requests: 200,
+        bins: 2,
+        counts: [100, 100],
+        confidence_bins: null,
+        confidence_bin_counts: null,
+      },
+    ]);
+    expect(await differences()).toEqual([]);
+    // One that becomes busy is counted from then on.
+    await insertByOtherDoor(busy.map((each) => ({ ...each, feature: 'quiet' })));
+    await compactAll();
+    expect((await stored())[0]).toMatchObject({ requests: 204, bins: 4, counts: [102, 100, 1, 1] });
+    expect(await differences()).toEqual([]);
+    // A correction stores it anew.
+    await pipeline.query(`delete from inference_logs where feature = 'quiet' and confidence_score is null`);
+    while ((await pipeline.query<{ n: number }>('select nowcast.recompute_stale() as n'))[0]!.n > 0);
+    expect((await stored())[0]).toMatchObject({ requests: 4, bins: 4, counts: null });
+    expect(await differences()).toEqual([]);
+  });
+
   test('equal recomputation from rows after any mixture of writes through both doors, updates and deletes', async () => {
     const step = fc.oneof(
       {

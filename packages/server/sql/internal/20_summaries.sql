@@ -109,7 +109,7 @@ create or replace function nowcast.merge_query(source text, variadic keys text[]
         null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
         null, null, null, null, null, null, null, null
       from (
-        select s.key_number, h.bin, sum(h.n)::bigint as n
+        select s.key_number, h.bin, sum(coalesce(h.n, 1))::bigint as n
         from numbered s, unnest(s.latency_bins, s.latency_bin_counts) h (bin, n)
         group by s.key_number, h.bin
       ) b group by b.key_number
@@ -118,7 +118,7 @@ create or replace function nowcast.merge_query(source text, variadic keys text[]
         null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
         null, null, null, null, null, null, null, null
       from (
-        select s.key_number, h.bin, sum(h.n)::bigint as n
+        select s.key_number, h.bin, sum(coalesce(h.n, 1))::bigint as n
         from numbered s, unnest(s.confidence_bins, s.confidence_bin_counts) h (bin, n)
         group by s.key_number, h.bin
       ) b group by b.key_number
@@ -129,6 +129,37 @@ create or replace function nowcast.merge_query(source text, variadic keys text[]
     array_to_string(keys, ', '),
     (select string_agg(format('min(parts.%1$s) as %1$s', k), ', ') from unnest(keys) k),
     (select string_agg('null', ', ') from unnest(keys) k))
+$outer$;
+
+-- Whether so many events are stored shorter as their bins, each once an event, than as bins and counts: two bytes an event
+-- against six a bin, and 24 for the head of another array.
+create or replace function nowcast.listed_is_shorter(events bigint, bins smallint[]) returns boolean
+  language sql immutable parallel safe as $$ select 2 * events < 6 * cardinality(bins) + 24 $$;
+
+-- Each bin as often as it was counted.
+create or replace function nowcast.listed_bins(bins smallint[], counts bigint[]) returns smallint[]
+  language sql immutable parallel safe as $$
+  select array_agg(h.bin order by h.bin) from unnest(bins, counts) h (bin, n), generate_series(1, h.n)
+$$;
+
+-- Query text: the summaries of `source` by key as nowcast.minute_summaries stores them. Where counts are null, bins are
+-- listed: a third less for a key with thirty events a minute. Whoever unnests them says coalesce(n, 1).
+create or replace function nowcast.stored_minutes_query(source text) returns text
+  language sql stable as $outer$
+  select format('select s.minute, s.model_version, s.feature, s.variant, %s from %s s', (
+    select string_agg(coalesce(h.stored, 's.' || a.attname), ', ' order by a.attnum)
+    from pg_attribute a left join (values
+      ('latency_bins', 'case when nowcast.listed_is_shorter(s.request_count, s.latency_bins)
+        then nowcast.listed_bins(s.latency_bins, s.latency_bin_counts) else s.latency_bins end'),
+      ('latency_bin_counts', 'case when not nowcast.listed_is_shorter(s.request_count, s.latency_bins)
+        then s.latency_bin_counts end'),
+      ('confidence_bins', 'case when nowcast.listed_is_shorter(s.confidence_count, s.confidence_bins)
+        then nowcast.listed_bins(s.confidence_bins, s.confidence_bin_counts) else s.confidence_bins end'),
+      ('confidence_bin_counts', 'case when not nowcast.listed_is_shorter(s.confidence_count, s.confidence_bins)
+        then s.confidence_bin_counts end')
+    ) h (name, stored) on h.name = a.attname
+    where a.attrelid = 'nowcast.summary_content'::regclass and a.attnum > 0 and not a.attisdropped
+  ), source)
 $outer$;
 
 -- Quantiles of a latency histogram in milliseconds, as percentile_cont defines them (linear between the two
@@ -313,7 +344,8 @@ begin
       return taken_count;
     end
     $body$
-  $function$, content, nowcast.merge_query('key_rows', 'minute', 'model_version', 'feature', 'variant'),
+  $function$, content, nowcast.stored_minutes_query(
+      format('(%s)', nowcast.merge_query('key_rows', 'minute', 'model_version', 'feature', 'variant'))),
     excluded_content, replace(model_tiers, '<tiers>', '(300), (3600)'),
     nowcast.merge_query('taken', 'minute', 'model_version', 'feature', 'variant'));
 
@@ -383,12 +415,12 @@ begin
           )
       )
       insert into nowcast.minute_summaries (%3$s)
-      select %3$s from counted
+      %4$s
       on conflict (minute, model_version, feature, variant) do update set (%1$s) = (%2$s);
       return false;
     end
     $body$
-  $function$, content, excluded_content, keyed_content);
+  $function$, content, excluded_content, keyed_content, nowcast.stored_minutes_query('counted'));
 
   -- Builds the buckets of one hour anew from the minutes, which only the holder of the lock changes.
   execute format($function$

@@ -47,7 +47,7 @@ export async function readHistograms(
     `select b.model_version, b.feature, b.variant, array_agg(b.bin order by b.bin) as bins,
        array_agg(b.n order by b.bin) as counts
      from (
-       select s.model_version, s.feature, s.variant, h.bin::integer, sum(h.n)::double precision as n
+       select s.model_version, s.feature, s.variant, h.bin::integer, sum(coalesce(h.n, 1))::double precision as n
        from (${summarySource}) s, unnest(s.latency_bins, s.latency_bin_counts) h (bin, n)
        group by s.model_version, s.feature, s.variant, h.bin
      ) b
