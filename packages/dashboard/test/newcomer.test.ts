@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
+import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { eventually, expectNoSidewaysScroll, panelState, tileValue } from './support/live.ts';
+import { eventually, expectNoSidewaysScroll, panel, panelState, tileValue } from './support/live.ts';
 import { startPages } from './support/pages.ts';
 
 const pages = startPages();
@@ -34,10 +35,23 @@ test('a newcomer copies the first event, sends it, and the page turns live by it
   await panelState(page, 'Latency', 'live');
   // A lone point has no line to be on.
   await page.locator('[data-panel="Latency"] circle').first().waitFor();
+  // Of an hour it would be one dot at the right.
+  await eventually(() => minutesShown(page, 'Latency')).toBeLessThan(10);
   expect(requests.filter((url) => url.endsWith('/')).length).toBe(loads);
   expect(errors).toEqual([]);
   await close();
 });
+
+/** From the first time written below a chart to the last one. */
+async function minutesShown(page: Page, title: string): Promise<number> {
+  const times = await panel(page, title).locator('.recharts-xAxis-tick-labels text').allTextContents();
+  const [first, last] = [times[0], times.at(-1)].map((text) => {
+    const [hours, minutes] = (text ?? '').split(':').map(Number);
+    return hours! * 60 + minutes!;
+  });
+  // Over midnight, too.
+  return (last! - first! + 24 * 60) % (24 * 60);
+}
 
 /** As a person would run it, in a process of its own, but as patient as a busy machine needs it. */
 async function runAsModule(code: string): Promise<void> {

@@ -6,6 +6,8 @@ const hour = 60 * minute;
 const day = 24 * hour;
 /** Spans, and how far apart their ticks are. */
 const spacings: readonly (readonly [spanMs: number, spacingMs: number])[] = [
+  [12 * minute, 2 * minute],
+  [30 * minute, 5 * minute],
   [2 * hour, 10 * minute],
   [8 * hour, hour],
   [30 * hour, 4 * hour],

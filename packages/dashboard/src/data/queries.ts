@@ -15,6 +15,7 @@ const maxPages = 20;
 const openAlertsShown = 100;
 export const sendersShown = 100;
 const healthTimeoutMs = 15_000;
+const monthMs = 30 * 86_400_000;
 
 export class LoadError extends Error {
   readonly status: number;
@@ -79,6 +80,14 @@ export async function loadMetrics(
 export async function loadTotals(client: SupabaseClient, since: number): Promise<readonly Total[]> {
   const given = { since: new Date(since).toISOString() };
   return rowsOf(await client.rpc('metrics_total', given, { get: true }).retry(false)).map(readTotal);
+}
+
+/** Whether anything happened in the month before `until`. */
+export async function loadIsAnythingBefore(client: SupabaseClient, until: number): Promise<boolean> {
+  const given = { since: new Date(until - monthMs).toISOString(), until: new Date(until).toISOString() };
+  return rowsOf(await client.rpc('metrics_total', given, { get: true }).retry(false)).some(
+    (row) => Number(row.request_count) > 0,
+  );
 }
 
 /** One row a sender, the busiest first, and after them one for everybody, shown here or not. */

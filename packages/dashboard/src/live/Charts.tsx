@@ -18,6 +18,8 @@ export interface ChartsProps {
   readonly view: LiveView;
   readonly models: ShownModels;
   readonly range: RangeRows;
+  /** Where they begin: see useShownSince(). */
+  readonly shownSince: number;
 }
 
 const latencyOf: Record<
@@ -39,7 +41,13 @@ const errorsOf: Record<ErrorMeasure, { readonly label: string; readonly read: Re
   '1h': { label: 'rolling 1 hour', read: (row) => row.rolling?.hourErrorPct ?? null },
 };
 
-export function Charts({ view, models, range: { rows, starts, state, reload } }: ChartsProps) {
+export function Charts({
+  view,
+  models,
+  range: { rows, starts: all, state, reload },
+  shownSince,
+}: ChartsProps) {
+  const starts = useMemo(() => all.filter((start) => start >= shownSince), [all, shownSince]);
   const { range, model } = view;
   const { slots } = models;
   const names = useMemo(() => (model === undefined ? models.shown : [model]), [model, models.shown]);

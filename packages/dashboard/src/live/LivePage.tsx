@@ -13,6 +13,7 @@ import { Tiles } from './Tiles.tsx';
 import { Toolbar } from './Toolbar.tsx';
 import { TailPanel } from './tail/TailPanel.tsx';
 import { useRangeRows } from './useRangeRows.ts';
+import { useShownSince } from './useShownSince.ts';
 import { Verdict } from './Verdict.tsx';
 
 const FirstEvent = lazyPart(() => import('./FirstEvent.tsx'));
@@ -44,15 +45,16 @@ function Figures() {
   const view = useLiveView();
   const range = useRangeRows(view.range, redrawEveryMs);
   const models = useShownModels(range.rows, view.model);
+  const shownSince = useShownSince(view.range, range);
   return (
     <>
       <Toolbar rangeId={view.range.id} models={models} model={view.model} />
-      <Tiles range={view.range} model={view.model} />
+      <Tiles range={view.range} model={view.model} shownSince={shownSince} />
       {/* In the order of a small screen; a large one has the alerts and the tail beside the charts. */}
       <div className="grid grid-cols-[minmax(0,1fr)] gap-3 xl:grid-cols-[minmax(0,1fr)_22rem] xl:grid-rows-[auto_1fr]">
         <AlertPanel className="xl:col-start-2 xl:row-start-1" />
         <div className="grid min-w-0 content-start gap-3 xl:col-start-1 xl:row-span-2 xl:row-start-1">
-          <Charts view={view} models={models} range={range} />
+          <Charts view={view} models={models} range={range} shownSince={shownSince} />
           <ModelTable view={view} models={models} range={range} />
         </div>
         <TailPanel model={view.model} models={models} className="xl:col-start-2 xl:row-start-2" />

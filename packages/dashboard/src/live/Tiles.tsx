@@ -17,6 +17,8 @@ import { useTotals } from './useTotals.ts';
 export interface TilesProps {
   readonly range: Range;
   readonly model: string | undefined;
+  /** Where their small pictures begin: see useShownSince(). */
+  readonly shownSince: number;
 }
 
 type Figure = Omit<TileProps, 'state'>;
@@ -26,7 +28,7 @@ const p95Label = 'Latency p95';
 /** Figures follow each push: nothing here is dear to draw. */
 const everyMs = 0;
 
-export function Tiles({ range, model }: TilesProps) {
+export function Tiles({ range, model, shownSince }: TilesProps) {
   const { rows, starts, state } = useRangeRows(range, everyMs);
   const totals = useTotals(range);
   const p95Ms = totals.byModel.get(model ?? null)?.p95Ms ?? null;
@@ -39,14 +41,14 @@ export function Tiles({ range, model }: TilesProps) {
       model === undefined ? all : all.filter((row) => row.model === model);
     return figuresOf({
       range,
-      starts,
+      starts: starts.filter((start) => start >= shownSince),
       now,
       rows: ours(rows),
       minutes: ours(minutes),
       several: model === undefined,
       p95Ms,
     });
-  }, [range, starts, now, rows, minutes, model, p95Ms]);
+  }, [range, starts, shownSince, now, rows, minutes, model, p95Ms]);
   return (
     <dl
       aria-label="Key figures"
