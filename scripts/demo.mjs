@@ -8,7 +8,7 @@ import { StepError } from './run.mjs';
 
 const USAGE = `npm run demo [-- options]
   --minutes N        how long it runs (default 10)
-  --new-version N    seconds until the worse version takes half of the images (default 60)
+  --new-version N    seconds until the worse version takes half of the images (default 40)
   --once N           send N images as fast as they are read, half of them to the new version, and end`;
 
 const options = readOptions();
@@ -38,7 +38,7 @@ function readOptions() {
     const { values } = util.parseArgs({
       options: {
         minutes: { type: 'string', default: '10' },
-        'new-version': { type: 'string', default: '60' },
+        'new-version': { type: 'string', default: '40' },
         once: { type: 'string' },
         help: { type: 'boolean', default: false },
       },

@@ -31,10 +31,10 @@ const DOCUMENTS = /** @type {Document[]} */ ([
   'invoice',
   'receipt',
   'letter',
-  'invoice',
   'receipt',
-  'sign',
   'invoice',
+  'sign',
+  'receipt',
 ]);
 
 /**
