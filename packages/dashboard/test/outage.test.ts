@@ -230,6 +230,53 @@ test('a socket that died in a sleep is found out and replaced', async () => {
   await close();
 });
 
+test('time slept through does not look like time in which nothing happened', async () => {
+  let asleep = false;
+  const { page, close } = await pages.open({
+    before: async (page) => {
+      await page.routeWebSocket(/realtime/, (socket) => {
+        if (asleep) return socket.close();
+        const upstream = socket.connectToServer();
+        socket.onMessage((message) => (asleep ? undefined : upstream.send(message)));
+        upstream.onMessage((message) => (asleep ? undefined : socket.send(message)));
+      });
+      await page.addInitScript(() => {
+        const real = Date.now;
+        let sleptMs = 0;
+        Date.now = () => real() + sleptMs;
+        Object.assign(window, {
+          sleep: (ms: number) => {
+            sleptMs += ms;
+          },
+        });
+      });
+    },
+  });
+  await panelState(page, 'Requests', 'live');
+  const before = await tileValue(page, 'Requests');
+  for (const url of [metrics, alerts, logs]) await page.route(url, (route) => route.abort());
+  asleep = true;
+  await page.evaluate(() => (window as unknown as { sleep(ms: number): void }).sleep(5 * 3_600_000));
+  const fellAsleepAt = new Date();
+  for (const title of allPanels) await panelState(page, title, 'disconnected');
+  const asOf = await panel(page, 'Requests')
+    .getByText(/^Disconnected\. As of/)
+    .textContent();
+  const [, hours, minutes] = /(\d\d):(\d\d):\d\d$/.exec(asOf ?? '')!;
+  const agoMinutes =
+    fellAsleepAt.getHours() * 60 + fellAsleepAt.getMinutes() - Number(hours) * 60 - Number(minutes);
+  expect((agoMinutes + 1_440) % 1_440).toBeLessThan(2);
+  expect(await tileValue(page, 'Requests')).toBe(before);
+  await page.getByText('Last known: Yes, it is working.').waitFor();
+
+  asleep = false;
+  for (const url of [metrics, alerts, logs]) await page.unroute(url);
+  await pages.server.post(event());
+  await live(page);
+  await eventually(() => tileValue(page, 'Requests')).toBe(before + 1);
+  await close();
+});
+
 test('without a network the page says that this device is offline', async () => {
   const { page, context, close } = await pages.open();
   await context.setOffline(true);

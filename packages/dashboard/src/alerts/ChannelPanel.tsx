@@ -34,7 +34,7 @@ async function load(): Promise<Known> {
 /** Where news of alerts goes, and whether it arrives. */
 export function ChannelPanel() {
   const feed = useFeed();
-  const now = useNow(feed.clock, 10_000);
+  const now = useNow(feed, 10_000);
   const { value, state, reload } = useAlertLoad(
     'system_alerts incident_timeline',
     useCallback(() => load(), []),

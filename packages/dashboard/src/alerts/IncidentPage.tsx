@@ -16,7 +16,7 @@ import { useAlertLoad } from './useAlertLoad.ts';
 /** One incident: what changed, why, since when, who knows. */
 export function IncidentPage({ id }: { id: number }) {
   const feed = useFeed();
-  const now = useNow(feed.clock, 10_000);
+  const now = useNow(feed, 10_000);
   const { value, state, reload } = useAlertLoad(
     'system_alerts alert_silences incident_timeline',
     useCallback(({ client }: LiveFeed) => loadIncident(client, id), [id]),

@@ -25,7 +25,7 @@ const closedStep = 10;
 
 export function Overview() {
   const feed = useFeed();
-  const now = useNow(feed.clock, 10_000);
+  const now = useNow(feed, 10_000);
   const open = useAlertLoad(
     'system_alerts alert_silences',
     useCallback(({ client }: LiveFeed) => loadOpenIncidents(client), []),

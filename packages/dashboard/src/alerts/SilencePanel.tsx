@@ -19,7 +19,7 @@ const minuteMs = 60_000;
 /** What nobody is told of, now or later. */
 export function SilencePanel() {
   const feed = useFeed();
-  const now = useNow(feed.clock, 10_000);
+  const now = useNow(feed, 10_000);
   const { value, state, reload } = useAlertLoad(
     'alert_silences',
     useCallback(({ client, clock }: LiveFeed) => loadSilences(client, clock.now()), []),

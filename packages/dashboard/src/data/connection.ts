@@ -135,12 +135,13 @@ const transitions: Record<Phase, Record<ConnectionEvent, Phase | undefined>> = {
   },
 };
 
-export function step(connection: Connection, event: ConnectionEvent, now: number): Connection {
+/** @param until browser time up to which the page was current if it is not any more: now, or when it fell asleep */
+export function step(connection: Connection, event: ConnectionEvent, until: number): Connection {
   const phase = transitions[connection.phase][event];
   if (phase === undefined || phase === connection.phase) return connection;
   return {
     phase,
-    currentUntil: connection.phase === 'live' ? now : connection.currentUntil,
+    currentUntil: connection.phase === 'live' ? until : connection.currentUntil,
     everLive: connection.everLive || phase === 'live',
   };
 }

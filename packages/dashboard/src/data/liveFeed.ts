@@ -3,11 +3,11 @@ import { type Alert, inOrder, isOpen, readAlert } from './alerts.ts';
 import { type Bucket, readBucket } from './bucket.ts';
 import { Cell } from './cell.ts';
 import { makeClient, reconnectAfterMs } from './client.ts';
-import { type Connection, type ConnectionEvent, initialConnection, step } from './connection.ts';
+import { type Connection, type ConnectionEvent, initialConnection, isCutOff, step } from './connection.ts';
 import { heldMs, Minutes, minuteMs } from './minutes.ts';
 import { LoadError, loadMetrics, loadNewestEventAt, loadOpenAlerts } from './queries.ts';
 import { ServerClock } from './serverClock.ts';
-import { watchWaking } from './waking.ts';
+import { type Waking, watchWaking } from './waking.ts';
 
 /** An answer that comes sooner leaves the page as it is: it must not flicker whenever somebody comes back to it. */
 const doubtMs = 400;
@@ -68,7 +68,11 @@ export class LiveFeed {
   #loads = 0;
   #subscriptions = 0;
   #stopped = false;
-  readonly #stopWatching: () => void;
+  /** Browser time at which the page fell asleep, until it is known whether it missed something. */
+  #asleepSince: number | undefined;
+  /** Server time at which the page's own time stands still; see now(). */
+  #stillAt: number | undefined;
+  readonly #waking: Waking;
 
   constructor(key: string) {
     this.client = makeClient(key, {
@@ -76,8 +80,8 @@ export class LiveFeed {
       refused: () => this.#happened('refused'),
       heartbeat: (status) => this.#heartbeat(status),
     });
-    this.#stopWatching = watchWaking({
-      woke: () => this.#woke(),
+    this.#waking = watchWaking({
+      woke: (since) => this.#woke(since),
       offline: () => this.#happened('wentOffline'),
       online: () => {
         this.#happened('wentOnline');
@@ -89,12 +93,21 @@ export class LiveFeed {
 
   stop(): void {
     this.#stopped = true;
-    this.#stopWatching();
+    this.#waking.stop();
     for (const timer of [this.#retry, this.#resubscribe, this.#doubt, this.#answerDue, this.#hiddenTimer])
       clearTimeout(timer);
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
     void this.client.removeAllChannels();
     void this.client.realtime.disconnect();
+  }
+
+  /**
+   * Server time, milliseconds since 1970, up to which the page knows: now while it is live. It stands still while the
+   * page is cut off, after a sleep and until the gap is loaded: time that nothing is known of must not look like time
+   * in which nothing happened.
+   */
+  now(): number {
+    return this.#stillAt ?? this.clock.at(this.#waking.awakeUntil());
   }
 
   /** Loads everything once more, now. */
@@ -166,6 +179,8 @@ export class LiveFeed {
       this.#minutes = next.minutes;
       this.#newestEventAt = later(this.#newestEventAt, newestEventAt);
       this.#epoch++;
+      // Asked for without a live connection: nothing follows.
+      if (isCutOff(this.connection.get())) this.#stillAt = clock.now();
     });
 
     metrics.then((loaded) => loaded && this.#happened('caughtUp'));
@@ -258,7 +273,9 @@ export class LiveFeed {
     if (status === 'ok') {
       clearTimeout(this.#doubt);
       clearTimeout(this.#answerDue);
-      if (this.connection.get().phase === 'doubtful') {
+      const { phase } = this.connection.get();
+      if (phase === 'live') this.#awake();
+      if (phase === 'doubtful') {
         this.#happened('answered');
         this.reload();
       }
@@ -268,9 +285,14 @@ export class LiveFeed {
   }
 
   /** Whether the socket survived the sleep is asked, not assumed. If it did, nothing was missed. */
-  #woke(): void {
+  #woke(since: number): void {
+    const isLive = this.connection.get().phase === 'live';
+    if (isLive) {
+      this.#asleepSince ??= since;
+      this.#stillAt ??= this.clock.at(since);
+    }
     this.clock.forget();
-    if (this.connection.get().phase !== 'live') return;
+    if (!isLive) return;
     if (!this.client.realtime.isConnected()) {
       void this.#reconnect();
       return;
@@ -295,7 +317,18 @@ export class LiveFeed {
   }
 
   #happened(event: ConnectionEvent): void {
-    this.connection.set(step(this.connection.get(), event, Date.now()));
+    // Whatever tells of a sleep first, the page knows nothing of that time.
+    const until = this.#asleepSince ?? this.#waking.awakeUntil();
+    const before = this.connection.get();
+    const after = step(before, event, until);
+    if (after.phase === 'live') this.#awake();
+    else if (before.phase === 'live') this.#stillAt ??= this.clock.at(until);
+    this.connection.set(after);
+  }
+
+  #awake(): void {
+    this.#asleepSince = undefined;
+    this.#stillAt = undefined;
   }
 }
 

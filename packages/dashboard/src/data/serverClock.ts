@@ -21,7 +21,12 @@ export class ServerClock {
 
   /** Milliseconds since 1970; the browser's own clock before the first observation. */
   now(): number {
-    return this.#localNow() + (this.#offsetMs ?? 0);
+    return this.at(this.#localNow());
+  }
+
+  /** What the server's clock showed at a moment of the browser's. */
+  at(localMs: number): number {
+    return localMs + (this.#offsetMs ?? 0);
   }
 
   /** Whether a server time was seen yet. */

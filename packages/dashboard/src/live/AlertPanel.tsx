@@ -4,7 +4,6 @@ import { ServiceKeyDrawer } from '../app/ServiceKeyDrawer.tsx';
 import { signIn, useFeed } from '../app/session.ts';
 import type { Alert } from '../data/alerts.ts';
 import { useCell } from '../data/cell.ts';
-import { isCutOff } from '../data/connection.ts';
 import { duration, timeOfDay } from '../data/format.ts';
 import { acknowledge, LoadError } from '../data/queries.ts';
 import { rangeReaching } from '../data/range.ts';
@@ -23,7 +22,7 @@ export function AlertPanel({ className }: { className?: string }) {
   const { alerts = [], ...data } = useCell(feed.data);
   const connection = useCell(feed.connection);
   const failures = useCell(feed.failures);
-  const now = useNow(feed.clock, 1_000, isCutOff(connection));
+  const now = useNow(feed);
   const [refused, setRefused] = useState<Alert>();
   const [problem, setProblem] = useState<string>();
 

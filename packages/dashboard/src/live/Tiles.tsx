@@ -1,8 +1,6 @@
 import { useMemo } from 'react';
 import { useFeed } from '../app/session.ts';
 import type { Bucket } from '../data/bucket.ts';
-import { useCell } from '../data/cell.ts';
-import { isCutOff } from '../data/connection.ts';
 import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
 import { groupBy } from '../data/group.ts';
 import { minuteMs } from '../data/minutes.ts';
@@ -33,8 +31,7 @@ export function Tiles({ range, model, shownSince }: TilesProps) {
   const totals = useTotals(range);
   const p95Ms = totals.byModel.get(model ?? null)?.p95Ms ?? null;
   const feed = useFeed();
-  const cutOff = isCutOff(useCell(feed.connection));
-  const now = useNow(feed.clock, 5_000, cutOff);
+  const now = useNow(feed, 5_000);
   const minutes = feed.data.get().minutes;
   const figures = useMemo(() => {
     const ours = (all: readonly Bucket[]) =>

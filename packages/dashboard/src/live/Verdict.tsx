@@ -1,6 +1,5 @@
 import { useFeed } from '../app/session.ts';
 import { useCell } from '../data/cell.ts';
-import { isCutOff } from '../data/connection.ts';
 import { duration, timeOfDay } from '../data/format.ts';
 import { rangeReaching } from '../data/range.ts';
 import { judge, type Reason } from '../data/verdict.ts';
@@ -16,8 +15,7 @@ export function Verdict() {
   const data = useCell(feed.data);
   const connection = useCell(feed.connection);
   const failures = useCell(feed.failures);
-  // Cut off, the page judges by the last moment that it knew.
-  const now = useNow(feed.clock, 1_000, isCutOff(connection));
+  const now = useNow(feed);
   const verdict = judge({ now, connection, failures, ...data });
   return (
     <VerdictCard

@@ -2,7 +2,6 @@ import { useEffect, useMemo, useState } from 'react';
 import { useFeed } from '../app/session.ts';
 import type { Bucket } from '../data/bucket.ts';
 import { Cell, useCell } from '../data/cell.ts';
-import { isCutOff } from '../data/connection.ts';
 import type { FollowedLoad, Load } from '../data/followedLoad.ts';
 import { bucketStarts, defaultRange, type Range } from '../data/range.ts';
 import { composeRange, followRange } from '../data/rangeFeed.ts';
@@ -38,7 +37,7 @@ export function useRangeRows(range: Range, everyMs: number): RangeRows {
   const live = useSlowCell(feed.data, everyMs);
   const connection = useCell(feed.connection);
   const failures = useCell(feed.failures);
-  const now = useNow(feed.clock, range.stepMs, isCutOff(connection));
+  const now = useNow(feed, range.stepMs);
   const starts = useMemo(() => bucketStarts(range, now), [range, now]);
   const rows = useMemo(
     () => composeRange(range, load.value ?? noBuckets, live.minutes, now),

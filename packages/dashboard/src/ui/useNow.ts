@@ -1,19 +1,22 @@
 import { useEffect, useState } from 'react';
-import type { ServerClock } from '../data/serverClock.ts';
+
+export interface NowSource {
+  /** Milliseconds since 1970. */
+  now(): number;
+}
 
 /**
- * The server's time, ticking. Rounded down to `stepMs`, so that whoever shows minutes renders once a minute. While
- * `stopped` it stands still: time that the page knows nothing of must not look like time in which nothing happened.
+ * A time, ticking: the feed's, which stands still where the page knows of nothing, or the clock's, for ages. Rounded
+ * down to `stepMs`, so that whoever shows minutes renders once a minute.
  */
-export function useNow(clock: ServerClock, stepMs = 1_000, stopped = false): number {
-  const [now, setNow] = useState(() => floor(clock.now(), stepMs));
+export function useNow(source: NowSource, stepMs = 1_000): number {
+  const [now, setNow] = useState(() => floor(source.now(), stepMs));
   useEffect(() => {
-    if (stopped) return;
-    const tick = () => setNow(floor(clock.now(), stepMs));
+    const tick = () => setNow(floor(source.now(), stepMs));
     tick();
     const timer = setInterval(tick, Math.min(stepMs, 1_000));
     return () => clearInterval(timer);
-  }, [clock, stepMs, stopped]);
+  }, [source, stepMs]);
   return now;
 }
 
