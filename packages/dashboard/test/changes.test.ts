@@ -1,17 +1,16 @@
 import { expect, test } from 'vitest';
-import type { Change, Changes, Trend } from '../src/data/trend.ts';
+import type { Change, ChangedTrend, Changes } from '../src/data/trend.ts';
 import { isClear, signed, tellChanges } from '../src/history/changes.ts';
 
 const none: Change = { value: null, margin: null };
 const changes = (differences: Partial<Changes>): Changes => ({
   requests: none,
   avgLatency: none,
-  p95Latency: none,
   errorRate: none,
-  cost: none,
   ...differences,
 });
-const trend = (model: string, before: Partial<Changes>) => ({ model, before: changes(before) }) as Trend;
+const trend = (model: string, before: Partial<Changes>) =>
+  ({ model, before: changes(before) }) as ChangedTrend;
 
 test('only what differs by more than its margin is a clear change', () => {
   expect(isClear({ value: 12, margin: 3 })).toBe(true);
@@ -41,7 +40,7 @@ test('signs are written, and nothing is neither more nor less', () => {
   expect([signed(12.34, '%'), signed(-0.4, 'points'), signed(0, '%'), signed(8_900, '%')]).toEqual([
     '+12.3 %',
     '−0.4 points',
-    '±0 %',
+    '0 %',
     '+8,900 %',
   ]);
 });

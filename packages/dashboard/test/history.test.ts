@@ -87,6 +87,23 @@ test('days, weeks and months are shown by model, the URL holds them, and a point
   await close();
 });
 
+test('charts ask for what they draw; comparisons are asked for the one period that is compared', async () => {
+  const { page, requests, close } = await pages.open({ path: '/history?by=week&last=1y' });
+  await panelState(page, 'Changes', 'live');
+  const asked = requests
+    .map((url) => new URL(url))
+    .filter(({ pathname }) => pathname.endsWith('/weekly_metrics_trend'));
+  const compared = asked.filter(({ searchParams }) => searchParams.get('select')!.includes('_change_'));
+  expect(asked.length).toBeGreaterThan(compared.length);
+  expect(compared.length).toBeGreaterThan(0);
+  for (const { searchParams } of asked) expect(searchParams.get('select')).not.toContain('*');
+  for (const { searchParams } of compared) {
+    const [from, to] = searchParams.getAll('period_start').map((bound) => bound.split('.')[1]);
+    expect(from).toBe(to);
+  }
+  await close();
+});
+
 test('a change is told with its uncertainty, and only where it is larger than that', async () => {
   const { page, close } = await pages.open({ path: '/history?by=week' });
   const changes = panel(page, 'Changes');
@@ -111,6 +128,8 @@ test('the export holds every period and model, and none of its text is a formula
     string
   >[];
   expect(rows.length).toBe(24 * 2 + 1);
+  const [ofView] = await pages.server.read('daily_metrics_trend?limit=1');
+  expect(Object.keys(rows[0]!)).toEqual(Object.keys(ofView!));
   expect(rows.map((row) => row.model_version)).toContain(`'${formula}`);
   const stored = await pages.server.read(
     'daily_metrics_summary?select=total_requests&model_version=eq.ocr-v2',

@@ -2,7 +2,14 @@ import type { SupabaseClient } from '@supabase/supabase-js';
 import { type Leader, readLeader } from './leader.ts';
 import { rowsOf } from './queries.ts';
 import { quote } from './quote.ts';
-import { readTrend, type Trend } from './trend.ts';
+import {
+  type ChangedTrend,
+  changeColumns,
+  readChangedTrend,
+  readTrend,
+  type Trend,
+  trendColumns,
+} from './trend.ts';
 
 /** What the History page asks for. */
 
@@ -24,18 +31,37 @@ export interface TrendsQuery {
 }
 
 export async function loadTrends(client: SupabaseClient, query: TrendsQuery): Promise<readonly Trend[]> {
-  return (await loadTrendRows(client, query)).map(readTrend);
+  return (await loadRows(client, query, trendColumns)).map(readTrend);
 }
 
-/** As the view answers them: what is exported. In the order of time, then models. */
-export async function loadTrendRows(
+export async function loadChanges(
+  client: SupabaseClient,
+  query: TrendsQuery,
+): Promise<readonly ChangedTrend[]> {
+  // Months of four weeks before would not be the same days.
+  const columns = changeColumns({ withFourWeeks: query.view !== 'monthly_metrics_trend' });
+  return (await loadRows(client, query, columns)).map(readChangedTrend);
+}
+
+/** Every column of the view, the changes too: what is exported. */
+export async function loadTrendRows(client: SupabaseClient, query: TrendsQuery): Promise<readonly Row[]> {
+  return await loadRows(client, query, ['*']);
+}
+
+/** In the order of time, then models. */
+async function loadRows(
   client: SupabaseClient,
   { view, first, last, models }: TrendsQuery,
+  columns: readonly string[],
 ): Promise<readonly Row[]> {
   if (models?.length === 0) return [];
   const all: Row[] = [];
   while (all.length < maxRows) {
-    let query = client.from(view).select('*').gte('period_start', first).lte('period_start', last);
+    let query = client
+      .from(view)
+      .select(columns.join(','))
+      .gte('period_start', first)
+      .lte('period_start', last);
     if (models !== undefined) query = query.filter('model_version', 'in', `(${models.map(quote).join(',')})`);
     const rows = rowsOf(
       await query

@@ -1,13 +1,18 @@
-/** A row of `daily_metrics_trend`, `weekly_metrics_trend` or `monthly_metrics_trend`: a closed period of one model. */
-export interface Trend {
+/**
+ * Rows of `daily_metrics_trend`, `weekly_metrics_trend` and `monthly_metrics_trend`: closed periods of one model. The
+ * views join each period with those that it is compared with, and PostgreSQL leaves out the joins that nobody asks
+ * columns of: so what a chart draws and what changed are asked for apart.
+ */
+
+interface Period {
   /** First day of the period, as the start of that day in UTC: days are names here, not moments. */
   readonly start: number;
   readonly model: string;
-  /** Days with events in it. */
-  readonly days: number;
   readonly requests: number;
-  readonly requestsPerDay: number;
-  readonly errors: number;
+}
+
+/** What charts draw. */
+export interface Trend extends Period {
   readonly errorPct: number;
   readonly avgLatencyMs: number;
   readonly p50Ms: number;
@@ -19,6 +24,9 @@ export interface Trend {
   readonly inputTokens: number | null;
   readonly outputTokens: number | null;
   readonly costUsd: number | null;
+}
+
+export interface ChangedTrend extends Period {
   /** Against the period before. */
   readonly before: Changes;
   /** Against the same days four weeks before; null for months. */
@@ -28,10 +36,8 @@ export interface Trend {
 export interface Changes {
   readonly requests: Change;
   readonly avgLatency: Change;
-  readonly p95Latency: Change;
   /** In percentage points. */
   readonly errorRate: Change;
-  readonly cost: Change;
 }
 
 export interface Change {
@@ -41,16 +47,41 @@ export interface Change {
   readonly margin: number | null;
 }
 
+const periodColumns = ['period_start', 'model_version', 'total_requests'] as const;
+
+export const trendColumns: readonly string[] = [
+  ...periodColumns,
+  'error_rate_pct',
+  'avg_latency_ms',
+  'p50_latency_ms',
+  'p95_latency_ms',
+  'p99_latency_ms',
+  'avg_confidence',
+  'avg_quality',
+  'input_tokens',
+  'output_tokens',
+  'cost_usd',
+];
+
+/** Of a change: the column of its value and that of its margin. */
+const changeColumnsOf: Record<keyof Changes, readonly [value: string, margin: string]> = {
+  requests: ['requests_change_pct', 'requests_change_margin_pct'],
+  avgLatency: ['avg_latency_change_pct', 'avg_latency_change_margin_pct'],
+  errorRate: ['error_rate_change_points', 'error_rate_change_margin_points'],
+};
+const fourWeeksSuffix = '_4w';
+
+export function changeColumns({ withFourWeeks }: { withFourWeeks: boolean }): readonly string[] {
+  const before = Object.values(changeColumnsOf).flat();
+  const fourWeeks = withFourWeeks ? before.map((name) => name + fourWeeksSuffix) : [];
+  return [...periodColumns, ...before, ...fourWeeks];
+}
+
 type Row = Readonly<Record<string, unknown>>;
 
 export function readTrend(row: Row): Trend {
   return {
-    start: Date.parse(`${String(row.period_start)}T00:00:00Z`),
-    model: String(row.model_version),
-    days: Number(row.days),
-    requests: Number(row.total_requests),
-    requestsPerDay: Number(row.requests_per_day),
-    errors: Number(row.total_errors),
+    ...readPeriod(row),
     errorPct: Number(row.error_rate_pct),
     avgLatencyMs: Number(row.avg_latency_ms),
     p50Ms: Number(row.p50_latency_ms),
@@ -61,22 +92,35 @@ export function readTrend(row: Row): Trend {
     inputTokens: optional(row.input_tokens),
     outputTokens: optional(row.output_tokens),
     costUsd: optional(row.cost_usd),
+  };
+}
+
+export function readChangedTrend(row: Row): ChangedTrend {
+  const hasFourWeeks = changeColumnsOf.requests[0] + fourWeeksSuffix in row;
+  return {
+    ...readPeriod(row),
     before: readChanges(row, ''),
-    fourWeeks: 'requests_change_pct_4w' in row ? readChanges(row, '_4w') : null,
+    fourWeeks: hasFourWeeks ? readChanges(row, fourWeeksSuffix) : null,
+  };
+}
+
+function readPeriod(row: Row): Period {
+  return {
+    start: Date.parse(`${String(row.period_start)}T00:00:00Z`),
+    model: String(row.model_version),
+    requests: Number(row.total_requests),
   };
 }
 
 function readChanges(row: Row, suffix: string): Changes {
-  const change = (name: string, margin?: string): Change => ({
-    value: optional(row[name + suffix]),
-    margin: margin === undefined ? null : optional(row[margin + suffix]),
-  });
+  const change = (of: keyof Changes): Change => {
+    const [value, margin] = changeColumnsOf[of];
+    return { value: optional(row[value + suffix]), margin: optional(row[margin + suffix]) };
+  };
   return {
-    requests: change('requests_change_pct', 'requests_change_margin_pct'),
-    avgLatency: change('avg_latency_change_pct', 'avg_latency_change_margin_pct'),
-    p95Latency: change('p95_latency_change_pct'),
-    errorRate: change('error_rate_change_points', 'error_rate_change_margin_points'),
-    cost: change('cost_change_pct'),
+    requests: change('requests'),
+    avgLatency: change('avgLatency'),
+    errorRate: change('errorRate'),
   };
 }
 

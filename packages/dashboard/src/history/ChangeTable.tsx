@@ -1,5 +1,5 @@
 import { ModelName } from '../chart/ModelName.tsx';
-import type { Change, Changes, Trend } from '../data/trend.ts';
+import type { Change, ChangedTrend, Changes } from '../data/trend.ts';
 import { FigureTable } from '../ui/FigureTable.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import { emptied } from '../ui/panelState.ts';
@@ -50,11 +50,13 @@ export function ChangeTable({ view, data }: { view: HistoryView; data: HistoryDa
   );
 }
 
-function columnsOf(window: string, of: (row: Trend) => Changes | null) {
+function columnsOf(window: string, of: (row: ChangedTrend) => Changes | null) {
   const column = (title: string, read: (changes: Changes) => Change, unit: string) => ({
     title,
     window,
-    cell: (row: Trend) => <ChangeCell change={changeOf(of(row), read)} unit={unit} />,
+    cell: (row: ChangedTrend) => <ChangeCell change={changeOf(of(row), read)} unit={unit} />,
+    // A column of dashes says nothing: there is nothing yet to compare with.
+    present: (row: ChangedTrend) => changeOf(of(row), read).value !== null,
   });
   return [
     column('Requests', ({ requests }) => requests, '%'),

@@ -10,24 +10,26 @@ import { type HistoryData, trendViews } from './useHistory.ts';
 /** Spreadsheets take a file without it for one of the last century's alphabets. */
 const byteOrderMark = '\uFEFF';
 
-/** Every period of the stretch and every model, as the view behind the page has them. */
+/** Every period of the stretch and every model or the one that is shown, with every column of the view behind the page. */
 export function ExportButton({ view, data }: { view: HistoryView; data: HistoryData }) {
   const feed = useFeed();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string>();
-  const { unit, from, until } = view.stretch;
+  const { unit, until } = view.stretch;
   const download = async () => {
+    // The first week or month may have begun before the stretch; it is exported whole.
+    const first = isoDay(data.starts[0]!);
     setBusy(true);
     setProblem(undefined);
     try {
       const rows = await loadTrendRows(feed.client, {
         view: trendViews[unit],
-        first: isoDay(data.starts[0]!),
+        first,
         last: isoDay(data.starts.at(-1)!),
         ...(view.model !== undefined && { models: [view.model] }),
       });
       save(
-        `nowcast-${unit}s-${isoDay(from)}-to-${isoDay(until - dayMs)}.csv`,
+        `nowcast-${unit}s-${first}-to-${isoDay(until - dayMs)}.csv`,
         byteOrderMark + toCsv(Object.keys(rows[0] ?? {}), rows),
       );
     } catch (error) {

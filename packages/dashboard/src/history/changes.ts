@@ -1,6 +1,6 @@
 import { count } from '../data/format.ts';
 import { groupBy } from '../data/group.ts';
-import type { Change, Trend } from '../data/trend.ts';
+import type { Change, ChangedTrend } from '../data/trend.ts';
 import type { Unit } from './period.ts';
 
 /** What the changes of a period say, and what they do not. Pure. */
@@ -10,11 +10,12 @@ export function isClear({ value, margin }: Change): boolean {
   return value !== null && margin !== null && Math.abs(value) > margin;
 }
 
-/** "+12 %", "−0.4 points" */
+/** "+12 %", "−0.4 points", "0 %" */
 export function signed(value: number, unit: string): string {
   const size = Math.abs(value);
   const digits = size >= 100 ? size.toFixed(0) : size >= 10 ? size.toFixed(1) : size.toFixed(2);
-  const sign = Number(digits) === 0 ? '±' : value > 0 ? '+' : '−';
+  // Not “±”: that is a margin here.
+  const sign = Number(digits) === 0 ? '' : value > 0 ? '+' : '−';
   return `${sign}${size >= 1_000 ? count(size) : Number(digits)} ${unit}`;
 }
 
@@ -25,7 +26,7 @@ export const beforeNames: Record<Unit, string> = {
 };
 
 /** The clearest changes against the period before, in sentences. */
-export function tellChanges(newest: readonly Trend[], unit: Unit, most = 3): readonly string[] {
+export function tellChanges(newest: readonly ChangedTrend[], unit: Unit, most = 3): readonly string[] {
   const told = newest.flatMap((trend) => {
     const { requests, avgLatency, errorRate } = trend.before;
     return [

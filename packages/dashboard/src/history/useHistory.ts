@@ -3,10 +3,10 @@ import { useFeed } from '../app/session.ts';
 import { useCell } from '../data/cell.ts';
 import { FollowedLoad } from '../data/followedLoad.ts';
 import { followTables } from '../data/followTables.ts';
-import { loadLeaders, loadTrends, type TrendView } from '../data/historyQueries.ts';
+import { loadChanges, loadLeaders, loadTrends, type TrendView } from '../data/historyQueries.ts';
 import type { Leader } from '../data/leader.ts';
 import { ModelSlots, shownModels } from '../data/modelSlots.ts';
-import type { Trend } from '../data/trend.ts';
+import type { ChangedTrend, Trend } from '../data/trend.ts';
 import { useFollowed } from '../data/useFollowed.ts';
 import { type PanelState, panelState } from '../ui/panelState.ts';
 import type { HistoryView } from './historyView.ts';
@@ -27,7 +27,7 @@ interface Loaded {
   /** Of the models that charts show. */
   readonly trends: readonly Trend[];
   /** Of every model, of the newest whole period. */
-  readonly newest: readonly Trend[];
+  readonly newest: readonly ChangedTrend[];
 }
 
 export interface HistoryData {
@@ -37,7 +37,7 @@ export interface HistoryData {
   readonly shown: readonly string[];
   readonly slots: ReadonlyMap<string, number>;
   readonly trends: readonly Trend[];
-  readonly newest: readonly Trend[];
+  readonly newest: readonly ChangedTrend[];
   readonly state: PanelState;
   readonly reload: () => void;
 }
@@ -63,7 +63,7 @@ export function useHistory({ stretch, model }: HistoryView, today: number): Hist
           const newest =
             at === undefined
               ? []
-              : await loadTrends(feed.client, { view, first: isoDay(at), last: isoDay(at) });
+              : await loadChanges(feed.client, { view, first: isoDay(at), last: isoDay(at) });
           return { leaders, trends, newest };
         },
       });
