@@ -91,7 +91,7 @@ export function Charts({
       onRetry={reload}
       axis={axis}
       pick={pick}
-      subject={`${range.id} ${names.join(' ')}`}
+      subject={`${range.id} ${starts.length < all.length ? 'young ' : ''}${names.join(' ')}`}
       latency={{
         columns: latencyColumns,
         caption: latencyMeasure === 'all' ? each : `${latencyOf[latencyMeasure].label}, ${each}`,
