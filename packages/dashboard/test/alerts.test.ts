@@ -90,7 +90,7 @@ const line = (page: Page, id: number) => page.locator(`[data-incident="${id}"]`)
 
 test('woken at night: what, since when and which model stand on the first page, why one click further', async () => {
   const id = await raise('ocr-v2');
-  const { page, errors, close } = await pages.open({ path: `/${service}` });
+  const { page, context, errors, close } = await pages.open({ path: `/${service}` });
   const alert = panel(page, 'Open alerts').locator('li', { hasText: '31 % of the requests to ocr-v2 fail' });
   await alert.getByRole('link', { name: 'Why' }).click();
   await eventually(() => page.url()).toBe(`${pages.server.url}/alerts/${id}`);
@@ -110,6 +110,13 @@ test('woken at night: what, since when and which model stand on the first page, 
   }
   await page.setViewportSize({ width: 390, height: 844 });
   await expectNoSidewaysScroll(page);
+  await expectAccessible(page, 'incident on a phone');
+  await context.setOffline(true);
+  for (const title of ['Incident', 'What and why', 'Timeline']) await panelState(page, title, 'disconnected');
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expectAccessible(page, `incident offline, ${colorScheme}`);
+  }
   expect(errors).toEqual([]);
   await close();
   await resolveAll();
@@ -291,6 +298,17 @@ test('the overview is usable on a phone and by a screen reader in either theme, 
   }
   await page.setViewportSize({ width: 390, height: 844 });
   await expectNoSidewaysScroll(page);
+  // Nor inside: whoever reads a rule reads it whole.
+  const cut = panel(page, 'Rules')
+    .locator('*')
+    .evaluateAll(
+      (all) =>
+        all.filter(
+          (one) => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX !== 'visible',
+        ).length,
+    );
+  expect(await cut).toBe(0);
+  await expectAccessible(page, 'alerts on a phone');
   const rules = '**/rest/v1/alert_rules*';
   await page.route(rules, (route) => route.fulfill({ status: 500, json: { message: 'statement timeout' } }));
   await page.reload();

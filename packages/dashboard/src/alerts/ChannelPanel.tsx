@@ -92,7 +92,7 @@ function ChannelLine({ channel, now, onTested }: ChannelLineProps) {
         <p className="flex flex-wrap items-center gap-x-2 text-small">
           <span className="font-medium">{name}</span>
           <span className="text-muted">
-            {kind}, from the {source}
+            {kind === name ? '' : `${kind}, `}from the {source}
           </span>
           <span
             className={`inline-flex items-center gap-1 font-medium ${enabled ? look.colour : 'text-muted'}`}

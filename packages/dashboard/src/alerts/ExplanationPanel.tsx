@@ -1,9 +1,10 @@
 import { PageLink } from '../app/PageLink.tsx';
 import type { Example, Explanation } from '../data/explanation.ts';
-import { duration, latency, timeOfDay } from '../data/format.ts';
+import { duration, latency, momentOfDay, timeOfDay } from '../data/format.ts';
 import type { IncidentAlert } from '../data/incident.ts';
 import { Panel } from '../ui/Panel.tsx';
 import type { PanelState } from '../ui/panelState.ts';
+import { inLocalTime } from './localTime.ts';
 
 const whats: Record<string, string> = {
   model_version: 'Model version',
@@ -38,16 +39,16 @@ export function ExplanationPanel({ alert, now, state }: ExplanationPanelProps) {
 }
 
 function Explained({ explanation, now }: { explanation: Explanation; now: number }) {
-  const { sentence, causeSentence, causes, examples, deployed, dataAgeSeconds, since } = explanation;
+  const { sentence, causeSentence, causes, examples, deployed, dataAgeSeconds } = explanation;
+  const local = (text: string) => inLocalTime(text, explanation, now);
   return (
     <div className="grid gap-4 px-4 pb-4">
       <div className="grid gap-1">
-        <p className="min-w-0 break-words">{sentence}</p>
+        <p className="min-w-0 break-words">{local(sentence)}</p>
         <p className="min-w-0 break-words font-medium" data-cause>
-          {causeSentence}
+          {local(causeSentence)}
         </p>
         <p className="text-caption text-muted">
-          {since !== undefined && `First bad moment ${timeOfDay(since, now)}. `}
           {dataAgeSeconds !== null &&
             `The newest data was ${duration(dataAgeSeconds * 1_000)} old when this was written.`}
         </p>
@@ -58,7 +59,7 @@ function Explained({ explanation, now }: { explanation: Explanation; now: number
           <ul className="grid gap-1 text-small">
             {causes.slice(1).map((sentence) => (
               <li key={sentence} className="min-w-0 break-words">
-                {sentence}
+                {local(sentence)}
               </li>
             ))}
           </ul>
@@ -107,12 +108,14 @@ function ExampleLine({ example, now }: { example: Example; now: number }) {
       className="grid min-w-0 gap-0.5 rounded-md border border-line p-2 text-small"
     >
       <span className="flex flex-wrap gap-x-3">
-        <PageLink
-          path="/"
-          params={{ at: new Date(Math.floor(at / 1_000) * 1_000).toISOString(), for: '1', of: model }}
-        >
-          {timeOfDay(at, now)}
-        </PageLink>
+        {at !== undefined && (
+          <PageLink
+            path="/"
+            params={{ at: new Date(Math.floor(at / 1_000) * 1_000).toISOString(), for: '1', of: model }}
+          >
+            {momentOfDay(at, now)}
+          </PageLink>
+        )}
         <span className="min-w-0 break-words text-muted">{facts.join(' · ')}</span>
       </span>
       {isError && <span className="min-w-0 break-words text-bad">{errorMessage ?? 'error'}</span>}

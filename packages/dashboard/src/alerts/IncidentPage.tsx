@@ -3,8 +3,10 @@ import { PageLink } from '../app/PageLink.tsx';
 import { useFeed } from '../app/session.ts';
 import { loadIncident } from '../data/alertQueries.ts';
 import { duration, timeOfDay } from '../data/format.ts';
+import type { IncidentAlert } from '../data/incident.ts';
 import type { LiveFeed } from '../data/liveFeed.ts';
-import { Panel } from '../ui/Panel.tsx';
+import { Panel, StateNote } from '../ui/Panel.tsx';
+import { isOld } from '../ui/panelState.ts';
 import { useNow } from '../ui/useNow.ts';
 import { ExplanationPanel } from './ExplanationPanel.tsx';
 import { IncidentActions } from './IncidentActions.tsx';
@@ -50,7 +52,7 @@ export function IncidentPage({ id }: { id: number }) {
     );
   const { incident, alerts, timeline } = value;
   const { closedAt, openedAt, severity } = incident;
-  const explained = alerts.find(({ explanation }) => explanation != null) ?? alerts[0];
+  const explained = explainedOf(alerts, incident.title);
   return (
     <>
       {back}
@@ -58,8 +60,9 @@ export function IncidentPage({ id }: { id: number }) {
         aria-label="Incident"
         data-panel="Incident"
         data-state={state.kind}
-        className={`grid gap-3 rounded-panel border bg-surface p-4 sm:p-5 ${closedAt !== null ? 'border-line' : severity === 'critical' ? 'border-bad/60' : 'border-warning/50'}`}
+        className={`relative grid gap-3 rounded-panel border p-4 sm:p-5 ${isOld(state) ? 'border-dashed bg-canvas' : 'bg-surface'} ${closedAt !== null ? (isOld(state) ? 'border-line-strong' : 'border-line') : severity === 'critical' ? 'border-bad/60' : 'border-warning/50'}`}
       >
+        <StateNote state={state} />
         <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
           <SeverityBadge severity={severity} over={closedAt !== null} />
           <Marks incident={incident} />
@@ -109,5 +112,16 @@ export function IncidentPage({ id }: { id: number }) {
         )}
       </div>
     </>
+  );
+}
+
+/** The alert that says why: the one that the incident is named after, where it is explained; else a critical one. */
+function explainedOf(alerts: readonly IncidentAlert[], title: string): IncidentAlert | undefined {
+  const explained = alerts.filter(({ explanation }) => explanation != null);
+  return (
+    explained.find(({ message }) => title.startsWith(message)) ??
+    explained.find(({ severity }) => severity === 'critical') ??
+    explained[0] ??
+    alerts[0]
   );
 }

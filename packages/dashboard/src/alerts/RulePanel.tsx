@@ -3,7 +3,6 @@ import { loadRules, saveRule } from '../data/alertQueries.ts';
 import type { AlertRule } from '../data/alertRule.ts';
 import type { LiveFeed } from '../data/liveFeed.ts';
 import { Button } from '../ui/Button.tsx';
-import { FigureTable } from '../ui/FigureTable.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import { RuleDrawer } from './RuleDrawer.tsx';
 import { newRule } from './ruleForm.ts';
@@ -44,53 +43,17 @@ export function RulePanel() {
         onRetry={reload}
         actions={<Button onClick={() => setEdited({ rule: newRule, isNew: true })}>New threshold</Button>}
       >
-        <FigureTable
-          label="Rules"
-          rowTitle="Rule"
-          rows={value ?? []}
-          keyOf={({ name }) => name}
-          head={(rule) => (
-            <button
-              type="button"
-              className="block max-w-full truncate text-left text-accent underline underline-offset-2"
-              onClick={() => setEdited({ rule, isNew: false })}
-            >
-              {rule.name}
-            </button>
-          )}
-          columns={[
-            {
-              title: 'On',
-              isText: true,
-              window: '',
-              cell: (rule) => (
-                <input
-                  type="checkbox"
-                  checked={rule.enabled}
-                  disabled={switching.busy}
-                  aria-label={`${rule.name} is on`}
-                  onChange={() => toggle(rule)}
-                  className="size-4 align-middle accent-accent"
-                />
-              ),
-            },
-            {
-              title: 'Severity',
-              isText: true,
-              window: '',
-              cell: ({ severity }) => (
-                <span className={severity === 'critical' ? 'font-semibold text-bad' : ''}>{severity}</span>
-              ),
-            },
-            {
-              title: 'Fires when',
-              isText: true,
-              window: '',
-              cell: (rule) => <span className="block min-w-72 whitespace-normal">{ruleInWords(rule)}</span>,
-            },
-            { title: 'From', isText: true, window: '', cell: ({ source }) => sources[source] ?? source },
-          ]}
-        />
+        <ul>
+          {(value ?? []).map((rule) => (
+            <RuleLine
+              key={rule.name}
+              rule={rule}
+              isBusy={switching.busy}
+              onToggle={() => toggle(rule)}
+              onOpen={() => setEdited({ rule, isNew: false })}
+            />
+          ))}
+        </ul>
       </Panel>
       {edited !== undefined && (
         <RuleDrawer
@@ -102,5 +65,50 @@ export function RulePanel() {
       )}
       {switching.dialog}
     </>
+  );
+}
+
+interface RuleLineProps {
+  readonly rule: AlertRule;
+  readonly isBusy: boolean;
+  readonly onToggle: () => void;
+  readonly onOpen: () => void;
+}
+
+/** Columns where there is room for them, lines below each other where there is not. */
+function RuleLine({ rule, isBusy, onToggle, onOpen }: RuleLineProps) {
+  const { name, enabled, severity, source } = rule;
+  return (
+    <li
+      data-row={name}
+      className="grid grid-cols-[auto_minmax(0,1fr)_auto] items-baseline gap-x-3 gap-y-0.5 border-line border-t px-4 py-2 text-small hover:bg-raised md:grid-cols-[auto_minmax(0,10rem)_4rem_minmax(0,1fr)_auto] md:py-1.5"
+    >
+      <input
+        type="checkbox"
+        checked={enabled}
+        disabled={isBusy}
+        aria-label={`${name} is on`}
+        onChange={onToggle}
+        className="mt-0.5 size-4 self-start accent-accent"
+      />
+      <button
+        type="button"
+        className="justify-self-start break-all text-left font-medium text-accent underline underline-offset-2"
+        onClick={onOpen}
+      >
+        {name}
+      </button>
+      <span className={severity === 'critical' ? 'font-semibold text-bad' : ''}>{severity}</span>
+      <span
+        className={`min-w-0 break-words max-md:col-span-2 max-md:col-start-2 ${enabled ? '' : 'text-muted'}`}
+      >
+        {ruleInWords(rule)}
+      </span>
+      <span
+        className={`text-caption text-muted ${source === 'default' ? 'max-md:hidden' : 'max-md:col-span-2 max-md:col-start-2'}`}
+      >
+        {sources[source] ?? source}
+      </span>
+    </li>
   );
 }

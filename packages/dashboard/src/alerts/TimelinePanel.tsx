@@ -3,6 +3,7 @@ import type { TimelineEntry } from '../data/incident.ts';
 import { Icon, type IconName } from '../ui/Icon.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import type { PanelState } from '../ui/panelState.ts';
+import { untilInLocalTime } from './localTime.ts';
 
 const looks: Record<string, { readonly word: string; readonly icon: IconName; readonly colour: string }> = {
   began: { word: 'Began', icon: 'bad', colour: 'text-bad' },
@@ -49,7 +50,9 @@ export function TimelinePanel({ timeline, now, state }: TimelinePanelProps) {
                   {who !== null && `, ${who}`}
                   {channel !== null && `, ${channel}`}
                 </time>
-                <p className="break-words text-muted">{text}</p>
+                <p className="break-words text-muted">
+                  {kind === 'silenced' ? untilInLocalTime(text, now) : text}
+                </p>
                 {note !== null && note !== '' && <p className="break-words">“{note}”</p>}
               </div>
             </li>

@@ -31,7 +31,7 @@ export function Shell({ children }: { children: ReactNode }) {
       <header className="sticky top-0 z-30 border-line border-b bg-canvas/90 backdrop-blur">
         <div className="mx-auto flex h-12 max-w-[100rem] items-center gap-2 px-4 sm:gap-4 sm:px-6">
           <span className="flex shrink-0 items-center gap-2 font-semibold">
-            <img src={icon} alt="" className="size-6" />
+            <img src={icon} alt="" className="size-6 max-[23.4rem]:hidden" />
             <span className="max-sm:sr-only">Nowcast</span>
           </span>
           {/* What a narrow screen has no room for scrolls inside. */}

@@ -22,7 +22,7 @@ export interface ChartPanelProps extends Omit<TimeChartProps, 'label'> {
   readonly state: PanelState;
   readonly onRetry: () => void;
   readonly controls?: ReactNode;
-  /** What the person chose to see: where it changes the chart changes at once. */
+  /** What the person chose to see and how much of it is loaded: where it changes the chart changes at once. */
   readonly subject: string;
 }
 

@@ -4,7 +4,10 @@ export interface Explanation {
   readonly causeSentence: string;
   /** A sentence each, with its share of the change; the best first. */
   readonly causes: readonly string[];
+  /** The first bad moment. */
   readonly since: number | undefined;
+  readonly baselineSince: number | undefined;
+  readonly baselineUntil: number | undefined;
   readonly examples: readonly Example[];
   readonly deployed: readonly { readonly what: string; readonly value: string; readonly at: number }[];
   readonly dataAgeSeconds: number | null;
@@ -12,7 +15,7 @@ export interface Explanation {
 
 export interface Example {
   readonly id: string;
-  readonly at: number;
+  readonly at: number | undefined;
   readonly model: string;
   readonly latencyMs: number;
   readonly isError: boolean;
@@ -26,17 +29,18 @@ type Row = Readonly<Record<string, unknown>>;
 
 export function readExplanation(value: unknown): Explanation | null {
   if (!isRow(value)) return null;
-  const since = Date.parse(word(value.since));
   return {
     sentence: text(value.sentence) ?? '',
     causeSentence: text(value.cause_sentence) ?? '',
     causes: rows(value.causes).map(
       (row) => text(row.sentence) ?? `${word(row.dimension)} ${word(row.value)}`,
     ),
-    since: Number.isNaN(since) ? undefined : since,
+    since: moment(value.since),
+    baselineSince: moment(value.baseline_since),
+    baselineUntil: moment(value.baseline_until),
     examples: rows(value.examples).map((row) => ({
       id: word(row.id),
-      at: Date.parse(word(row.timestamp)),
+      at: moment(row.timestamp),
       model: word(row.model_version),
       latencyMs: number(row.inference_time_ms),
       isError: row.is_error === true,
@@ -45,11 +49,10 @@ export function readExplanation(value: unknown): Explanation | null {
       userId: text(row.user_id),
       traceId: text(row.trace_id),
     })),
-    deployed: rows(value.deployed).map((row) => ({
-      what: word(row.what),
-      value: word(row.value),
-      at: Date.parse(word(row.first_seen_at)),
-    })),
+    deployed: rows(value.deployed).flatMap((row) => {
+      const at = moment(row.first_seen_at);
+      return at === undefined ? [] : [{ what: word(row.what), value: word(row.value), at }];
+    }),
     dataAgeSeconds: typeof value.data_age_seconds === 'number' ? value.data_age_seconds : null,
   };
 }
@@ -61,6 +64,11 @@ function rows(value: unknown): readonly Row[] {
 /** Objects are no words: JSON may name a field of theirs toString. */
 function word(value: unknown): string {
   return typeof value === 'object' ? '' : String(value);
+}
+
+function moment(value: unknown): number | undefined {
+  const at = Date.parse(word(value));
+  return Number.isNaN(at) ? undefined : at;
 }
 
 function number(value: unknown): number {

@@ -79,8 +79,17 @@ const day = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric',
 
 /** Local time of day, with the day where it is not today's. */
 export function timeOfDay(at: number, now: number = Date.now()): string {
+  return withDay(clock.format(at), at, now);
+}
+
+/** The same to the second. */
+export function momentOfDay(at: number, now: number): string {
+  return withDay(clockSeconds.format(at), at, now);
+}
+
+function withDay(time: string, at: number, now: number): string {
   const sameDay = new Date(at).toDateString() === new Date(now).toDateString();
-  return sameDay ? clock.format(at) : `${day.format(at)}, ${clock.format(at)}`;
+  return sameDay ? time : `${day.format(at)}, ${time}`;
 }
 
 export function timeWithSeconds(at: number): string {

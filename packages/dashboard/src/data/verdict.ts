@@ -26,6 +26,8 @@ export interface Reason {
   readonly since?: number;
   /** Server time at which it ended, where it is told because it was a moment ago. */
   readonly until?: number;
+  /** Where its cause is told. */
+  readonly incidentId?: number;
 }
 
 export interface Verdict {
@@ -143,6 +145,7 @@ function openAlerts(alerts: readonly Alert[]): Reason[] {
       text: alert.message,
       since: alert.at,
       ...(alert.model === undefined ? {} : { model: alert.model }),
+      ...(alert.incidentId === null ? {} : { incidentId: alert.incidentId }),
     }));
 }
 

@@ -67,7 +67,7 @@ export function HistoryCharts({ view, data, today }: HistoryChartsProps) {
       onRetry={reload}
       axis={axis}
       pick={pick}
-      subject={`${unit} ${starts[0]} ${names.join(' ')}`}
+      subject={`${unit} ${starts[0]} ${trends.length > 0} ${names.join(' ')}`}
       errors={{ columns: errors, caption: `%, ${each}` }}
       latency={{
         columns: latencies,

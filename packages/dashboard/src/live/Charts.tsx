@@ -44,7 +44,7 @@ const errorsOf: Record<ErrorMeasure, { readonly label: string; readonly read: Re
 export function Charts({
   view,
   models,
-  range: { rows, starts: all, state, reload },
+  range: { rows, edition, starts: all, state, reload },
   shownSince,
 }: ChartsProps) {
   const starts = useMemo(() => all.filter((start) => start >= shownSince), [all, shownSince]);
@@ -91,7 +91,7 @@ export function Charts({
       onRetry={reload}
       axis={axis}
       pick={pick}
-      subject={`${range.id} ${starts.length < all.length ? 'young ' : ''}${names.join(' ')}`}
+      subject={`${range.id} ${edition} ${starts.length < all.length ? 'young ' : ''}${names.join(' ')}`}
       latency={{
         columns: latencyColumns,
         caption: latencyMeasure === 'all' ? each : `${latencyOf[latencyMeasure].label}, ${each}`,

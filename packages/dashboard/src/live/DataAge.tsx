@@ -1,15 +1,17 @@
 import { useFeed } from '../app/session.ts';
-import type { Connection } from '../data/connection.ts';
+import { type Connection, isCutOff } from '../data/connection.ts';
 import { duration, timeWithSeconds } from '../data/format.ts';
 import { useNow } from '../ui/useNow.ts';
 
 export interface DataAgeProps {
   readonly newestEventAt: number | null | undefined;
   readonly connection: Connection;
+  /** Whether the last attempt to load the figures failed. */
+  readonly failed: boolean;
 }
 
 /** How old the newest event is, and up to when the page knows. */
-export function DataAge({ newestEventAt, connection }: DataAgeProps) {
+export function DataAge({ newestEventAt, connection, failed }: DataAgeProps) {
   const now = useNow(useFeed().clock);
   const { phase, currentUntil } = connection;
   const cut = phase !== 'live' && currentUntil !== undefined;
@@ -29,7 +31,9 @@ export function DataAge({ newestEventAt, connection }: DataAgeProps) {
           ? 'This page is up to date.'
           : cut
             ? `This page shows what was known at ${timeWithSeconds(currentUntil)}.`
-            : 'This page is loading.'}
+            : failed || isCutOff(connection)
+              ? 'Nothing could be loaded yet.'
+              : 'This page is loading.'}
       </dd>
     </dl>
   );

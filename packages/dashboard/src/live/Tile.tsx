@@ -1,4 +1,4 @@
-import type { PanelState } from '../ui/panelState.ts';
+import { isOld, type PanelState } from '../ui/panelState.ts';
 import { Sparkline } from './Sparkline.tsx';
 
 export interface TileProps {
@@ -18,7 +18,7 @@ const colours = { warning: 'text-warning', bad: 'text-bad' };
 /** One figure with its unit and window. */
 export function Tile({ label, window, value, level, lines, trend, state }: TileProps) {
   const nothing = state.kind === 'loading' || (state.kind === 'error' && !state.older);
-  const old = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
+  const old = isOld(state);
   return (
     <div
       data-panel={`tile ${label}`}
@@ -35,11 +35,17 @@ export function Tile({ label, window, value, level, lines, trend, state }: TileP
         >
           {nothing ? '–' : value}
         </output>
-        {(nothing ? [] : lines).map((line) => (
-          <span key={line} className="figure block break-words text-caption text-muted">
-            {line}
+        {!nothing && lines.length > 0 && (
+          <span className="figure block break-words text-caption text-muted">
+            {lines.map((line, index) => (
+              // A figure stays on one line with its unit, where the line is short enough for that.
+              <span key={line} className="inline-block max-w-full">
+                {line}
+                {index < lines.length - 1 && <span className="whitespace-pre"> · </span>}
+              </span>
+            ))}
           </span>
-        ))}
+        )}
         {old && <span className="sr-only">not up to date</span>}
       </dd>
       <Sparkline values={nothing ? [] : trend} />

@@ -49,7 +49,7 @@ export function Tiles({ range, model, shownSince }: TilesProps) {
   return (
     <dl
       aria-label="Key figures"
-      className="grid grid-cols-2 gap-3 sm:grid-cols-[repeat(auto-fit,minmax(10.5rem,1fr))]"
+      className="grid grid-cols-2 gap-3 max-sm:[&>:last-child:nth-child(odd)]:col-span-2 sm:grid-cols-[repeat(auto-fit,minmax(10.5rem,1fr))]"
     >
       {figures.map((figure) => (
         <Tile key={figure.label} {...figure} state={figure.label === p95Label ? totals.state : state} />
@@ -82,7 +82,8 @@ function figuresOf({ range, starts, now, rows, minutes, several, p95Ms }: Given)
   const rolling = (of: (summary: Summary) => number | null, format: (value: number) => string) => {
     const [ofFive, ofHour] = [of(five), of(hour)];
     return [
-      `5 min ${ofFive === null ? '–' : format(ofFive)} · 1 h ${ofHour === null ? '–' : format(ofHour)}`,
+      `5 min ${ofFive === null ? '–' : format(ofFive)}`,
+      `1 h ${ofHour === null ? '–' : format(ofHour)}`,
     ];
   };
   const slowest = [...groupBy(rows, (row) => row.model).values()]
@@ -145,7 +146,7 @@ function figuresOf({ range, starts, now, rows, minutes, several, p95Ms }: Given)
       label: 'Tokens',
       window: range.window,
       value: compact(tokens(whole) ?? 0),
-      lines: [`${compact(whole.inputTokens ?? 0)} in · ${compact(whole.outputTokens ?? 0)} out`],
+      lines: [`${compact(whole.inputTokens ?? 0)} in`, `${compact(whole.outputTokens ?? 0)} out`],
       trend: trend(tokens),
     });
   }

@@ -1,3 +1,4 @@
+import { ButtonLink } from '../app/ButtonLink.tsx';
 import { useFeed } from '../app/session.ts';
 import { useCell } from '../data/cell.ts';
 import { duration, timeOfDay } from '../data/format.ts';
@@ -22,7 +23,13 @@ export function Verdict() {
       label="Is it working?"
       level={verdict.level}
       sentence={verdict.sentence}
-      aside={<DataAge newestEventAt={data.newestEventAt} connection={connection} />}
+      aside={
+        <DataAge
+          newestEventAt={data.newestEventAt}
+          connection={connection}
+          failed={failures.metrics !== undefined}
+        />
+      }
     >
       {verdict.reasons.map((reason) => (
         <ReasonLine key={reason.id} reason={reason} now={now} />
@@ -32,7 +39,7 @@ export function Verdict() {
 }
 
 function ReasonLine({ reason, now }: { reason: Reason; now: number }) {
-  const { text, model, since, until, level } = reason;
+  const { text, model, since, until, level, incidentId } = reason;
   return (
     <li className="flex flex-wrap items-center gap-x-3 gap-y-1" data-reason={reason.id}>
       <span className="min-w-0 break-words">{text}</span>
@@ -43,6 +50,7 @@ function ReasonLine({ reason, now }: { reason: Reason; now: number }) {
             : `From ${timeOfDay(since, now)} to ${timeOfDay(until, now)}, not since`}
         </span>
       )}
+      {incidentId !== undefined && <ButtonLink path={`/alerts/${incidentId}`}>Why</ButtonLink>}
       {model !== undefined && since !== undefined && (
         <span className="flex gap-1">
           <Button

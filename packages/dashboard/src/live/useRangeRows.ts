@@ -11,6 +11,8 @@ import { useSlowCell } from '../ui/useSlowCell.ts';
 
 export interface RangeRows {
   readonly rows: readonly Bucket[];
+  /** Another one where the rows before may have lacked something. */
+  readonly edition: string;
   /** Starts of the range's buckets; the last one is under way. */
   readonly starts: readonly number[];
   readonly state: PanelState;
@@ -50,5 +52,6 @@ export function useRangeRows(range: Range, everyMs: number): RangeRows {
     failure: (inFeed ? undefined : load.failure) ?? failures.metrics,
     empty: rows.length === 0,
   });
-  return { rows, starts, state, reload: inFeed ? feed.reload : (own?.reload ?? feed.reload) };
+  const edition = `${live.epoch} ${inFeed || load.value !== undefined}`;
+  return { rows, edition, starts, state, reload: inFeed ? feed.reload : (own?.reload ?? feed.reload) };
 }

@@ -56,7 +56,7 @@ export function FigureTable<R>(props: FigureTableProps<R>) {
             <tr key={keyOf(row)} data-row={keyOf(row)} className="group">
               <th
                 scope="row"
-                className="sticky left-0 max-w-56 border-line border-t bg-(--panel) py-1.5 pr-4 text-left font-medium group-hover:bg-raised"
+                className="sticky left-0 max-w-36 border-line border-t bg-(--panel) py-1.5 pr-4 text-left font-medium group-hover:bg-raised sm:max-w-56"
               >
                 {head(row)}
               </th>

@@ -1,7 +1,7 @@
 import { type ReactNode, useId } from 'react';
 import { timeWithSeconds } from '../data/format.ts';
 import { Button } from './Button.tsx';
-import { isEmpty, type PanelState } from './panelState.ts';
+import { isEmpty, isOld, type PanelState } from './panelState.ts';
 
 export interface PanelProps {
   readonly title: string;
@@ -31,7 +31,7 @@ export function Panel(props: PanelProps) {
     children,
   } = props;
   const id = useId();
-  const old = state.kind === 'stale' || state.kind === 'disconnected' || state.kind === 'error';
+  const old = isOld(state);
   const nothing = state.kind === 'error' && !state.older;
   const none = isEmpty(state);
   return (
@@ -43,7 +43,7 @@ export function Panel(props: PanelProps) {
       className={`relative flex min-w-0 flex-col rounded-panel border ${old ? 'border-line-strong border-dashed [--panel:var(--canvas)]' : 'border-line [--panel:var(--surface)]'} bg-(--panel) ${className}`}
     >
       <header className="flex flex-wrap items-center gap-x-3 gap-y-1 px-4 pt-3 pb-2">
-        <h2 id={id} className="font-semibold text-body">
+        <h2 id={id} className="font-semibold text-body leading-7">
           {title}
         </h2>
         {caption !== undefined && <span className="text-caption text-muted">{caption}</span>}
@@ -65,7 +65,8 @@ export function Panel(props: PanelProps) {
   );
 }
 
-function StateNote({ state }: { state: PanelState }) {
+/** Whether and since when what is shown may be old, on the border of the panel. */
+export function StateNote({ state }: { state: PanelState }) {
   const text = noteOf(state);
   if (text === undefined) return null;
   return (
@@ -88,7 +89,8 @@ function sentence(text: string): string {
 }
 
 function Note({ children }: { children: ReactNode }) {
-  return <div className="px-4 pb-4 text-muted text-small">{children}</div>;
+  // In the middle of a body whose height is kept for a chart.
+  return <div className="m-auto px-4 pb-4 text-muted text-small">{children}</div>;
 }
 
 function Skeleton() {

@@ -29,6 +29,11 @@ export function panelState({ connection, loaded, failure, empty }: PanelFacts): 
   return { kind: empty ? 'empty' : 'live' };
 }
 
+/** Whether what is shown may be old. */
+export function isOld({ kind }: PanelState): boolean {
+  return kind === 'stale' || kind === 'disconnected' || kind === 'error';
+}
+
 /** Whether what was loaded is nothing. */
 export function isEmpty(state: PanelState): boolean {
   return 'empty' in state ? state.empty : state.kind === 'empty';

@@ -34,7 +34,7 @@ function takeTurns(): void {
 
 /**
  * The newest value whose turn has come. It comes at once where `subject` changes, since then a person has asked for
- * something else, and never while nobody looks.
+ * something else or what was shown lacked something, and never while nobody looks.
  */
 export function useTurn<T>(value: T, subject: string, wanted: boolean): T {
   const newest = useRef(value);
@@ -42,7 +42,10 @@ export function useTurn<T>(value: T, subject: string, wanted: boolean): T {
   const [shown, setShown] = useState({ value, subject });
   const current = shown.subject === subject ? shown.value : value;
   const queued = useRef<() => void>(undefined);
+  const wasWanted = useRef(false);
   useEffect(() => {
+    const cameIntoView = wanted && !wasWanted.current;
+    wasWanted.current = wanted;
     if (shown.subject !== subject) {
       setShown({ value: newest.current, subject });
       return;
@@ -53,7 +56,9 @@ export function useTurn<T>(value: T, subject: string, wanted: boolean): T {
       queued.current = undefined;
       setShown({ value: newest.current, subject });
     };
-    queue.push(queued.current);
+    // What just came into view may show what was so long ago: it goes before those that are seconds old.
+    if (cameIntoView) queue.unshift(queued.current);
+    else queue.push(queued.current);
     takeTurns();
   }, [value, subject, wanted, shown]);
   useEffect(

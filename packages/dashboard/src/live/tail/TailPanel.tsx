@@ -71,7 +71,7 @@ export function TailPanel({ model, models, className = '' }: TailPanelProps) {
         <p className="figure px-4 pb-1 text-caption text-muted" data-not-shown>
           {tail.notShown > 0
             ? `+${count(tail.notShown)} not shown, all of them counted`
-            : 'Every event is shown'}
+            : state.kind === 'live' && 'Every event is shown'}
         </p>
         <ol className="h-112 overflow-y-auto border-line border-t xl:h-[calc(100dvh-13rem)] xl:max-h-[60rem]">
           {tail.events.map((event) => (
