@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import os from 'node:os';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Settings } from '../settings.ts';
@@ -7,11 +6,9 @@ import { cliPath } from './cliPath.ts';
 import { coldPlace } from './cold/place.ts';
 import { sendWeeklyDigest } from './digest/send.ts';
 import { closePeriods } from './etl.ts';
+import { giveWay } from './giveWay.ts';
 import { hotDaysNow } from './hotWindow.ts';
 import { runRetention } from './retention.ts';
-
-/** Archiving gives way to ingest wherever the two want the same core. */
-const archivePriority = 10;
 
 /**
  * What is done with days that are over. No state of its own: the ledger says which are closed and with what, so whatever
@@ -67,9 +64,10 @@ export class History {
     const child = spawn(process.execPath, [cliPath, 'retention', 'run', '--gently'], {
       env: { ...process.env, DATABASE_URL: this.#databaseUrl, NOWCAST_HOT_DAYS: String(hotDays) },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
       signal,
     });
-    if (child.pid !== undefined) os.setPriority(child.pid, archivePriority);
+    if (child.pid !== undefined) giveWay(child.pid);
     let said = '';
     let complained = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));

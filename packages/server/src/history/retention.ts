@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { archiveDay, forgetColdDays, isArchived } from './cold/archive.ts';
+import type { Pace } from './cold/pace.ts';
 import type { ColdPlace } from './cold/place.ts';
-import type { Pace } from './cold/scratch.ts';
 
 /** Any number, the same in every server: one retention at a time. */
 const retentionLock = 7_021_850_139_404n;
@@ -99,22 +99,22 @@ export async function runRetention(pool: pg.Pool, options: RetentionOptions): Pr
 }
 
 async function retire(client: pg.ClientBase, due: DueDay, options: RetentionOptions): Promise<void> {
-  const { place, onStep, lockTimeoutMs = defaultLockTimeoutMs, signal } = options;
+  const { place, onStep, lockTimeoutMs = defaultLockTimeoutMs, signal, pace = 'full' } = options;
   const { day, relation } = due;
   const archive = async () => {
     const { rows, bytes } = await archiveDay(client, place!, day, relation, {
-      pace: options.pace ?? 'full',
+      pace,
       onRows: (count) => options.onRows?.(day, count),
     });
     onStep?.({ kind: 'archived', day, rows, bytes });
   };
   const keep = place !== undefined && (await holdsRows(client, relation));
-  if (keep && !(await isArchived(client, place, day, relation))) await archive();
+  if (keep && !(await isArchived(client, place, day, relation, pace))) await archive();
   if (!(await detach(client, due, lockTimeoutMs, signal))) return onStep?.({ kind: 'held', day });
   // Nothing changes the rows any more. What changed them meanwhile is in the table and not in the file.
-  if (keep && !(await isArchived(client, place, day, relation))) {
+  if (keep && !(await isArchived(client, place, day, relation, pace))) {
     await archive();
-    if (!(await isArchived(client, place, day, relation))) {
+    if (!(await isArchived(client, place, day, relation, pace))) {
       throw new Error(`the archive of ${day} differs from its rows, which stay in ${relation}`);
     }
   }

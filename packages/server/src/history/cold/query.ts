@@ -1,8 +1,10 @@
+import { rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type pg from 'pg';
 import { StartupError } from '../../startupError.ts';
 import { type ColdColumn, identifier, literal, rowColumns } from './columns.ts';
+import { Pieces, selectPieces } from './pieces.ts';
 import type { ColdPlace } from './place.ts';
 import { Scratch } from './scratch.ts';
 
@@ -172,12 +174,13 @@ async function loadHot(
     [since, until],
   );
   const expected = rows.reduce((sum, row) => sum + row.expected, 0);
-  const names = columns.map(({ name }) => identifier(name)).join(', ');
   await scratch.run('drop table hot_rows');
   await scratch.makeTable('hot_rows', columns);
-  for (const { relation } of rows) {
-    await scratch.append(client, `select ${names} from ${relation}`, 'hot_rows', columns, (loaded) =>
-      onRows?.(loaded, expected),
-    );
-  }
+  const hot = new Pieces(scratch.directory, columns, async ({ file, rows: loaded }) => {
+    await scratch.run(`insert into hot_rows ${selectPieces([file], columns)}`);
+    await rm(file);
+    onRows?.(loaded, expected);
+  });
+  for (const { relation } of rows) await hot.take(client, `from ${relation}`);
+  await hot.end();
 }

@@ -1,44 +1,24 @@
-import { createHash } from 'node:crypto';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import type pg from 'pg';
-import { copyOut } from '../copyOut.ts';
+import type { DuckDBBlobValue, DuckDBConnection, DuckDBDataChunk, DuckDBInstance } from '@duckdb/node-api';
 import { type ColdColumn, identifier, literal } from './columns.ts';
+import type { Pace } from './pace.ts';
 
-/** Large enough for DuckDB to read at full speed, small enough for a small machine: two of them are in memory. */
-const pieceBytes = 16 * 2 ** 20;
 /** Beyond it DuckDB writes to its directory. */
 const memoryLimit = '256MB';
-/** The longest row that is read back: text fields of 64 kB each, and room for what other doors let in. */
-const maxLineBytes = 32 * 2 ** 20;
-
-/** Beside live traffic: one thread, and longer pauses than work. */
-export type Pace = 'full' | 'gentle';
-const gentlePauses = 3;
 
 /** A DuckDB with a directory of its own, for the time of one archive, query or restore. Never loads extensions. */
 export class Scratch {
   readonly directory: string;
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
-  /** Checks a piece while the first one stores it. */
-  readonly #checking: DuckDBConnection;
-  readonly #pace: Pace;
-  #pieces = 0;
+  readonly #besides: DuckDBConnection;
 
-  private constructor(
-    directory: string,
-    instance: DuckDBInstance,
-    connections: DuckDBConnection[],
-    pace: Pace,
-  ) {
+  private constructor(directory: string, instance: DuckDBInstance, connections: DuckDBConnection[]) {
     this.directory = directory;
-    this.#pace = pace;
     this.#instance = instance;
     this.#connection = connections[0]!;
-    this.#checking = connections[1]!;
+    this.#besides = connections[1]!;
   }
 
   /** @param directory is made anew, and removed by `close()` */
@@ -56,11 +36,11 @@ export class Scratch {
     });
     const connections = [await instance.connect(), await instance.connect()];
     await connections[0]!.run(`set global timezone = 'UTC'`);
-    return new Scratch(directory, instance, connections, pace);
+    return new Scratch(directory, instance, connections);
   }
 
   async close(): Promise<void> {
-    this.#checking.closeSync();
+    this.#besides.closeSync();
     this.#connection.closeSync();
     this.#instance.closeSync();
     await rm(this.directory, { recursive: true, force: true });
@@ -101,64 +81,15 @@ export class Scratch {
     await this.run(`create table ${table} (${typed.join(', ')})`);
   }
 
-  /**
-   * Appends what a query of PostgreSQL yields, in its order and in bounded memory. What DuckDB has read of each piece is
-   * written as CSV again and compared with what PostgreSQL sent.
-   *
-   * @param query its columns must be `columns`
-   * @returns the number of rows as PostgreSQL counted them
-   * @throws when a piece was not read as it was sent
-   */
-  async append(
-    client: pg.ClientBase,
-    query: string,
-    table: string,
-    columns: readonly ColdColumn[],
-    onRows: (rows: number) => void = () => undefined,
-  ): Promise<number> {
-    // With every value quoted, what stands for null is unmistakable, and there is one way to write a row.
-    const text = `copy (${query}) to stdout (format csv, force_quote *)`;
-    return await copyOut(client, text, pieceBytes, async (piece) => {
-      const startedAt = performance.now();
-      onRows(await this.#appendPiece(piece, table, columns));
-      if (this.#pace === 'gentle') await delay((performance.now() - startedAt) * gentlePauses);
-    });
+  /** What a query yields, all of it in memory. */
+  async chunks(text: string): Promise<DuckDBDataChunk[]> {
+    return await (await this.#connection.run(text)).fetchAllChunks();
   }
 
-  async #appendPiece(piece: Buffer, table: string, columns: readonly ColdColumn[]): Promise<number> {
-    this.#pieces += 1;
-    const file = path.join(this.directory, `${this.#pieces}.csv`);
-    await writeFile(file, piece);
-    const [read, stored] = await Promise.all([
-      this.#checking.runAndReadAll(
-        `select md5(string_agg(${csvLine(columns)}, '\n') || '\n') from ${readCsv(file, columns, () => 'VARCHAR')}`,
-      ),
-      this.#connection.run(
-        `insert into ${table} select * from ${readCsv(file, columns, ({ duckType }) => duckType)}`,
-      ),
-    ]);
-    if (read.getRowsJson()[0]![0] !== createHash('md5').update(piece).digest('hex')) {
-      throw new Error('DuckDB did not read the rows as PostgreSQL sent them');
-    }
-    await rm(file);
-    return stored.rowsChanged;
+  /** The only value that a query yields, a BLOB; empty when it is null. Runs beside the other queries. */
+  async bytes(text: string): Promise<Uint8Array> {
+    const chunk = await (await this.#besides.run(text)).fetchChunk();
+    const value = chunk?.getColumnVector(0).getItem(0) as DuckDBBlobValue | null | undefined;
+    return value?.bytes ?? new Uint8Array();
   }
-}
-
-function readCsv(file: string, columns: readonly ColdColumn[], typeOf: (column: ColdColumn) => string) {
-  const types = columns.map((column) => `${literal(column.name)}: ${literal(typeOf(column))}`);
-  // In parallel a line end inside a value may be taken for a row's.
-  return `read_csv(${literal(file)}, header = false, auto_detect = false, delim = ',', quote = '"', escape = '"',
-    nullstr = '', allow_quoted_nulls = false, new_line = '\\n', parallel = false, max_line_size = ${maxLineBytes},
-    buffer_size = ${maxLineBytes}, columns = {${types.join(', ')}})`;
-}
-
-/** The line that PostgreSQL sent, from the texts of a row. */
-function csvLine(columns: readonly ColdColumn[]): string {
-  const values = columns.map(({ name, duckType }) => {
-    const text = duckType === 'VARCHAR' ? `replace(${identifier(name)}, '"', '""')` : identifier(name);
-    // Null makes the whole term null, which concat() leaves out.
-    return `'"' || ${text} || '"'`;
-  });
-  return `concat(${values.join(`, ',', `)})`;
 }

@@ -1,0 +1,71 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { archiveDay, isArchived, rowsState } from '../src/history/cold/archive.ts';
+import { ranges } from '../src/history/cold/pace.ts';
+import { type ColdPlace, coldPlace } from '../src/history/cold/place.ts';
+import { type Pipeline, startPipeline } from './support/pipeline.ts';
+
+const day = '2025-02-03';
+const relation = 'nowcast.inference_logs_20250203';
+const rows = 7_001;
+let pipeline: Pipeline;
+let client: pg.PoolClient;
+let directory: string;
+let place: ColdPlace;
+beforeAll(async () => {
+  pipeline = await startPipeline();
+  client = await pipeline.pool.connect();
+  directory = await mkdtemp(path.join(os.tmpdir(), 'nowcast-test-'));
+  place = coldPlace(pathToFileURL(directory).href);
+  await pipeline.query('select nowcast.create_partition($1)', [day]);
+  // Many rows of one moment: a range may end between two of them.
+  await pipeline.query(
+    `insert into inference_logs (timestamp, model_version, inference_time_ms)
+     select $1::timestamptz + n / 500 * interval '1 second', 'v' || n % 3, n from generate_series(1, $2::int) n`,
+    [`${day}T10:00:00Z`, rows],
+  );
+});
+afterAll(async () => {
+  client.release(true);
+  await pipeline.close();
+  await rm(directory, { recursive: true, force: true });
+});
+
+describe('a gentle archive', () => {
+  test('reads a day in several ranges, each row once and in order', async () => {
+    const found: number[] = [];
+    let count = 0;
+    for await (const range of ranges(client, relation, 'gentle')) {
+      const { rows: part } = await client.query<{ id: string }>(
+        `select id from ${relation} ${range} order by timestamp, id`,
+      );
+      found.push(...part.map(({ id }) => Number(id)));
+      count += 1;
+    }
+    const { rows: all } = await client.query<{ id: string }>(
+      `select id from ${relation} order by timestamp, id`,
+    );
+    expect(count).toBeGreaterThan(1);
+    expect(found).toEqual(all.map(({ id }) => Number(id)));
+  });
+
+  test('holds the same rows as one at full pace, and knows it later', async () => {
+    const names = ['id', 'timestamp', 'model_version', 'inference_time_ms', 'metadata'];
+    expect(await rowsState(client, relation, names, 'gentle')).toEqual(
+      await rowsState(client, relation, names, 'full'),
+    );
+    const gentle = await archiveDay(client, place, day, relation, { pace: 'gentle' });
+    expect(gentle.rows).toBe(rows);
+    expect(await isArchived(client, place, day, relation, 'full')).toBe(true);
+    expect(await archiveDay(client, place, day, relation)).toEqual(gentle);
+    expect(await isArchived(client, place, day, relation, 'gentle')).toBe(true);
+    await client.query(
+      `update ${relation} set inference_time_ms = 0 where id = (select max(id) from ${relation})`,
+    );
+    expect(await isArchived(client, place, day, relation, 'gentle')).toBe(false);
+  });
+});
