@@ -119,9 +119,14 @@ export class Bench {
   }
 
   /** A process that accompanies a load: subscribers, tabs. `file` is a module of `load/`. */
-  companion<Spec, Result>(file: string, spec: Spec, limitMs: number): Task<Result> {
+  companion<Spec, Result>(
+    file: string,
+    spec: Spec,
+    limitMs: number,
+    options: Pick<TaskOptions, 'givesWay'> = {},
+  ): Task<Result> {
     const module = new URL(`./load/${file}.js`, import.meta.url);
-    return startTask<Spec, Result>(module, spec, { limitMs, signal: this.#abort.signal });
+    return startTask<Spec, Result>(module, spec, { ...options, limitMs, signal: this.#abort.signal });
   }
 
   async #turn<

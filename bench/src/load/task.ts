@@ -4,6 +4,7 @@
  * (that is when the parent reads everybody's CPU time), may tell it things, and gets one result.
  */
 import { fork } from 'node:child_process';
+import { giveWay } from 'nowcast/dist/history/giveWay.js';
 
 export type WindowEdge = 'open' | 'close';
 
@@ -19,6 +20,8 @@ export interface TaskOptions {
   onWindow?: (edge: WindowEdge, pid: number) => void;
   /** Ends the task with the benchmark. */
   signal?: AbortSignal;
+  /** It gets only the time that nobody else wants. */
+  givesWay?: boolean;
 }
 
 export interface Task<Result> {
@@ -34,7 +37,9 @@ export function startTask<Spec, Result>(module: URL, spec: Spec, options: TaskOp
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     // Structured clone: a NaN stays one.
     serialization: 'advanced',
+    detached: options.givesWay === true,
   });
+  if (options.givesWay === true && child.pid !== undefined) giveWay(child.pid);
   const ready = deferred<void>();
   const result = deferred<Result>();
   const kill = () => child.kill('SIGKILL');

@@ -1,25 +1,33 @@
 /**
  * What the past costs: closing a day of ten million events whose last hour nobody has compacted, reading a year, and
- * archiving a million rows.
+ * archiving a million rows, alone and beside ingest.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { archiveDay } from 'nowcast/dist/history/cold/archive.js';
 import { coldPlace } from 'nowcast/dist/history/cold/place.js';
 import { closePeriods } from 'nowcast/dist/history/etl.js';
-import { runRetention } from 'nowcast/dist/history/retention.js';
 import pg from 'pg';
 import type { Bench } from '../bench.ts';
+import type { ArchiveLoad, ArchiveLoadResult } from '../load/archive-load.ts';
 import { BareQuery } from '../load/bare-query.ts';
-import { alone, isMissing, type Row } from '../row.ts';
+import type { HttpLoadResult } from '../load/http-load.ts';
+import { alone, compare, isMissing, type Row } from '../row.ts';
 import { startNowcast } from '../side/nowcast.ts';
-import type { Measurement } from './measurement.ts';
+import { alternate, type Measurement } from './measurement.ts';
+import { singlePosts } from './single.ts';
 
 const DAY_EVENTS = 10_000_000;
 const MODELS = 50;
 const FEATURES = 5;
 const ARCHIVED_EVENTS = 1_000_000;
+/** Beside ingest a smaller day, again and again, so that turns hold all that archiving does. */
+const ARCHIVED_BESIDE = 50_000;
+const POSTS_PER_SECOND = 2_000;
+const ARCHIVE_LIMIT_MS = 180_000;
 
 export const history: Measurement = {
   name: 'history',
@@ -51,7 +59,7 @@ async function run(bench: Bench): Promise<Row[]> {
     );
     await pool.query('vacuum analyze daily_metrics_summary');
     const year = await yearOfDays(databaseUrl);
-    const archived = await archive(pool);
+    const archived = await archive(pool, Math.min(bench.plan.rounds, 3));
     return [
       alone({
         what: `closing a day of ${MODELS} models x ${FEATURES} features, its last hour not compacted`,
@@ -63,10 +71,11 @@ async function run(bench: Bench): Promise<Row[]> {
       alone({
         what: 'archiving, verified',
         unit: 'rows/s',
-        ours: [archived.rowsPerSecond],
+        ours: archived.rowsPerSecond,
         target: { atLeast: 200_000 },
       }),
       alone({ what: 'Parquet', unit: 'bytes/event', ours: [archived.bytesPerEvent] }),
+      ...(await besideIngest(bench)),
     ];
   } finally {
     await pool.end();
@@ -140,38 +149,134 @@ async function yearOfDays(databaseUrl: string): Promise<number[]> {
   }
 }
 
-async function archive(pool: pg.Pool): Promise<{ rowsPerSecond: number; bytesPerEvent: number }> {
+async function archive(
+  pool: pg.Pool,
+  rounds: number,
+): Promise<{ rowsPerSecond: number[]; bytesPerEvent: number }> {
+  const directory = await mkdtemp(join(tmpdir(), 'nowcast-bench-archive-'));
+  const client = await pool.connect();
+  try {
+    const { day, relation } = await seedDayBefore(pool, 40, ARCHIVED_EVENTS);
+    const place = coldPlace(pathToFileURL(directory).href);
+    const rowsPerSecond: number[] = [];
+    let bytesPerEvent = 0;
+    for (let round = 0; round < rounds; round += 1) {
+      const startedAt = performance.now();
+      const { rows, bytes } = await archiveDay(client, place, day, relation);
+      rowsPerSecond.push((rows / (performance.now() - startedAt)) * 1_000);
+      bytesPerEvent = bytes / rows;
+    }
+    return { rowsPerSecond, bytesPerEvent };
+  } finally {
+    client.release();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** @returns the day and its table */
+async function seedDayBefore(
+  pool: pg.Pool,
+  daysBack: number,
+  events: number,
+): Promise<{ day: string; relation: string }> {
+  const day = new Date(Date.now() - daysBack * 86_400_000).toISOString().slice(0, 10);
+  const relation = `nowcast.inference_logs_${day.replaceAll('-', '')}`;
+  await pool.query('select nowcast.create_partition($1)', [day]);
+  await pool.query(
+    `insert into ${relation} (timestamp, model_version, inference_time_ms,
+       confidence_score, input_size_bytes, prediction_class, is_error, error_message, metadata)
+     select $1::timestamptz + interval '1 day' * (g / $2::float8), 'model-' || g % 5,
+       exp(4.5 + 0.45 * (random() + random() + random() + random() - 2) * 1.7), 0.4 + 0.6 * sqrt(random()),
+       (2000 + random() * 900000)::integer, 'class-' || g % 8, g % 100 = 0,
+       case when g % 100 = 0 then 'upstream timed out after 4000 ms' end,
+       case when g % 3 = 0 then jsonb_build_object('region', 'eu-west-1', 'pages', g % 12) end
+     from generate_series(0, $2::integer - 1) g`,
+    [`${day}T00:00:00Z`, events],
+  );
+  // As autovacuum leaves a day that is over.
+  await pool.query(`vacuum analyze ${relation}`);
+  return { day, relation };
+}
+
+/** What archiving gently, as each night, does to single POSTs, and they to it. */
+async function besideIngest(bench: Bench): Promise<Row[]> {
+  const databaseUrl = await bench.postgres.createDatabase('bench_archive');
+  const nowcast = await startNowcast({ databaseUrl }, { inspect: false });
+  if (isMissing(nowcast)) return [alone({ what: 'archiving beside ingest', unit: '', ours: nowcast })];
+  const pool = new pg.Pool({ connectionString: databaseUrl, max: 2 });
   const directory = await mkdtemp(join(tmpdir(), 'nowcast-bench-archive-'));
   try {
-    const day = new Date(Date.now() - 40 * 86_400_000).toISOString().slice(0, 10);
-    await pool.query('select nowcast.create_partition($1)', [day]);
-    await pool.query(
-      `insert into nowcast.inference_logs_${day.replaceAll('-', '')} (timestamp, model_version, inference_time_ms,
-         confidence_score, input_size_bytes, prediction_class, is_error, error_message, metadata)
-       select $1::timestamptz + interval '1 day' * (g / ${ARCHIVED_EVENTS}::float8), 'model-' || g % 5,
-         exp(4.5 + 0.45 * (random() + random() + random() + random() - 2) * 1.7), 0.4 + 0.6 * sqrt(random()),
-         (2000 + random() * 900000)::integer, 'class-' || g % 8, g % 100 = 0,
-         case when g % 100 = 0 then 'upstream timed out after 4000 ms' end,
-         case when g % 3 = 0 then jsonb_build_object('region', 'eu-west-1', 'pages', g % 12) end
-       from generate_series(0, ${ARCHIVED_EVENTS - 1}) g`,
-      [`${day}T00:00:00Z`],
-    );
-    let bytes = 0;
-    const startedAt = performance.now();
-    let seconds = 0;
-    await runRetention(pool, {
-      hotDays: 30,
-      minuteDays: 3_650,
-      coldDays: undefined,
-      place: coldPlace(pathToFileURL(directory).href),
-      onStep(step) {
-        if (step.kind !== 'archived') return;
-        bytes = step.bytes;
-        seconds = (performance.now() - startedAt) / 1_000;
-      },
+    // Inside the hot window: the server that runs beside leaves it alone.
+    const { day, relation } = await seedDayBefore(pool, 10, ARCHIVED_BESIDE);
+    bench.expectStored(databaseUrl, ARCHIVED_BESIDE);
+    const archiving = async <Result>(use: (pid: number) => Promise<Result>) => {
+      const spec: ArchiveLoad = { databaseUrl, coldUrl: pathToFileURL(directory).href, day, relation };
+      const task = bench.companion<ArchiveLoad, ArchiveLoadResult>('archive-load', spec, ARCHIVE_LIMIT_MS, {
+        givesWay: true,
+      });
+      await task.ready;
+      const result = await use(task.pid);
+      task.tell({ kind: 'stop' });
+      return { result, rows: (await task.result).rows };
+    };
+    const idle = await archiving(() => delay(bench.plan.measureMs));
+    // Many short turns: a stall of a shared machine spoils one of them, and leaves their median alone.
+    const load = {
+      ...singlePosts(bench),
+      requestsPerSecond: POSTS_PER_SECOND,
+      warmUpMs: bench.plan.warmUpMs / 3,
+      measureMs: bench.plan.measureMs / 2,
+    };
+    let besideMs = 0;
+    const turns = await archiving(async (pid) => {
+      process.kill(pid, 'SIGSTOP');
+      return await alternate<{ without: HttpLoadResult; beside: HttpLoadResult }>(2 * bench.plan.rounds, {
+        without: () => bench.http('history: no archive', nowcast, load),
+        beside: async () => {
+          process.kill(pid, 'SIGCONT');
+          const startedAt = performance.now();
+          const result = await bench.http('history: beside an archive', nowcast, load);
+          besideMs += performance.now() - startedAt;
+          process.kill(pid, 'SIGSTOP');
+          return result;
+        },
+      }).finally(() => process.kill(pid, 'SIGCONT'));
     });
-    return { rowsPerSecond: ARCHIVED_EVENTS / seconds, bytesPerEvent: bytes / ARCHIVED_EVENTS };
+    const { beside, without } = turns.result;
+    const paced = `${POSTS_PER_SECOND.toLocaleString('en')} single POSTs/s`;
+    const sides = { ours: beside, against: 'no archive', theirs: without };
+    const p50 = ({ p50Ms }: HttpLoadResult) => p50Ms;
+    const p99 = ({ p99Ms }: HttpLoadResult) => p99Ms;
+    return [
+      compare({
+        ...sides,
+        what: `${paced} beside an archive at each night's pace: p50`,
+        unit: 'ms',
+        ourFigure: p50,
+        theirFigure: p50,
+      }),
+      compare({
+        ...sides,
+        what: `${paced} beside an archive at each night's pace: p99`,
+        unit: 'ms',
+        ourFigure: p99,
+        theirFigure: p99,
+        target: { atMost: 1.2 },
+      }),
+      alone({
+        what: `archiving at each night's pace beside ${paced}`,
+        unit: 'rows/s',
+        ours: [(turns.rows / besideMs) * 1_000],
+      }),
+      alone({
+        what: `archiving at each night's pace while no events come`,
+        unit: 'rows/s',
+        ours: [(idle.rows / bench.plan.measureMs) * 1_000],
+      }),
+    ];
   } finally {
+    await pool.end();
+    await nowcast.stop();
     await rm(directory, { recursive: true, force: true });
   }
 }
