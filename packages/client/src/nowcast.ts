@@ -25,7 +25,10 @@ export interface NowcastOptions {
    * tell the share, so that rows are weighed.
    */
   readonly sampleRate?: number;
-  /** Sees each event before it is sent and returns what may be; null drops it. Runs off the hot path. */
+  /**
+   * Sees each event before it is sent and returns what may be; null drops it. Runs off the hot path. The event is a copy,
+   * its `metadata` are still the application's own object.
+   */
   readonly redact?: Redact;
   readonly maxBatchEvents?: number;
   readonly maxBatchBytes?: number;
