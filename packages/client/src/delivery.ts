@@ -183,7 +183,7 @@ export class Delivery {
     this.#timer = undefined;
     this.#timerIsSoon = false;
     this.#running = this.#deliverAll()
-      .catch((error) => this.#options.warn(`delivery failed: ${error}`))
+      .catch((error) => this.#options.warn(`flush failed: ${error}`))
       .then(() => {
         this.#running = undefined;
         if (this.#closed || this.queued === 0) return;

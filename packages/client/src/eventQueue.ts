@@ -1,4 +1,5 @@
 import type { InferenceEvent } from './event.ts';
+import { Fifo } from './fifo.ts';
 import { LinePages, type Lines } from './linePages.ts';
 
 export interface QueuedEvent {
@@ -32,10 +33,12 @@ const heapBytesPerSlice = 32 * 1024;
  */
 export class EventQueue {
   readonly #options: EventQueueOptions;
-  readonly #freshSuccesses: QueuedEvent[] = [];
-  readonly #freshErrors: QueuedEvent[] = [];
+  readonly #freshSuccesses = new Fifo<QueuedEvent>();
+  readonly #freshErrors = new Fifo<QueuedEvent>();
   readonly #pages: LinePages;
   #freshBytes = 0;
+  /** Events that are not written yet. */
+  fresh = 0;
 
   constructor(options: EventQueueOptions) {
     this.#options = options;
@@ -50,13 +53,9 @@ export class EventQueue {
     return this.#freshBytes + this.#pages.bytes;
   }
 
-  /** Events that are not written yet. */
-  get fresh(): number {
-    return this.#freshSuccesses.length + this.#freshErrors.length;
-  }
-
   push(queued: QueuedEvent): void {
     (queued.event.is_error === true ? this.#freshErrors : this.#freshSuccesses).push(queued);
+    this.fresh++;
     this.#freshBytes += queued.bytes;
     this.#makeRoom();
   }
@@ -65,12 +64,12 @@ export class EventQueue {
   writeSlice(): void {
     let bytes = 0;
     for (let written = 0; written < eventsPerSlice && bytes < heapBytesPerSlice; written++) {
-      const isError = this.#freshErrors.length > 0;
-      const next = this.#shift(isError ? this.#freshErrors : this.#freshSuccesses);
+      const error = this.#shift(this.#freshErrors);
+      const next = error ?? this.#shift(this.#freshSuccesses);
       if (next === undefined) break;
       bytes += next.bytes;
       const line = this.#options.write(next);
-      if (line !== undefined) this.#pages.add(line, isError);
+      if (line !== undefined) this.#pages.add(line, error !== undefined);
     }
     this.#makeRoom();
   }
@@ -93,9 +92,12 @@ export class EventQueue {
     }
   }
 
-  #shift(fresh: QueuedEvent[]): QueuedEvent | undefined {
+  #shift(fresh: Fifo<QueuedEvent>): QueuedEvent | undefined {
     const oldest = fresh.shift();
-    this.#freshBytes -= oldest?.bytes ?? 0;
+    if (oldest !== undefined) {
+      this.fresh--;
+      this.#freshBytes -= oldest.bytes;
+    }
     return oldest;
   }
 }

@@ -179,7 +179,7 @@ export class Nowcast {
           for (const _ in metadata) event.metadata = metadata;
         }
       } catch (error) {
-        this.#warn(`describing a result failed: ${(error as Error)?.message ?? error}`);
+        this.#warn(`an event was not described: ${(error as Error)?.message ?? error}`);
       }
       this.#take(event, context);
     };
@@ -195,7 +195,7 @@ export class Nowcast {
   /** Every event tracked inside `run`, however deep and however late, has these fields. */
   context<Result>(fields: EventContext, run: () => Result): Result {
     if (this.#storage === undefined) {
-      this.#warn('context() needs AsyncLocalStorage: its fields are not recorded');
+      this.#warn('no context() without AsyncLocalStorage');
       return run();
     }
     return this.#storage.run(withContext({ ...fields }, this.#storage.getStore(), undefined), run);
@@ -286,7 +286,7 @@ export class Nowcast {
 
   #hook(): void {
     this.#isHooked = true;
-    const warn = (error: unknown) => this.#warn(`the last flush failed: ${error}`);
+    const warn = (error: unknown) => this.#warn(`flush failed: ${error}`);
     this.#hooks?.add({
       queued: () => this.#delivery.queued,
       flush: (timeoutMs, done) => this.#delivery.flushOrAbandon(timeoutMs).catch(warn).then(done),
