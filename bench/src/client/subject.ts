@@ -17,6 +17,8 @@ export type Figures = Readonly<Record<string, number>>;
 
 /** As many as a busy handler makes in one turn of the event loop. */
 const eventsPerTurn = 10;
+/** More than the queue holds: a backfill that awaits nothing. */
+const eventsOfBurst = 60_000;
 const events: readonly BenchEvent[] = makeEvents({ count: 1_000, seed: 7, firstAtMs: null });
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
@@ -52,10 +54,14 @@ async function track(url: string): Promise<Figures> {
   await trackMany(client, measured);
   if (!(await client.flush())) throw new Error('the collector did not take everything');
   const after = heapAfterCollection();
+  const burstAt = performance.now();
+  for (let sent = 0; sent < eventsOfBurst; sent++) client.track(events[sent % events.length]!);
+  const burstUs = ((performance.now() - burstAt) * 1_000) / eventsOfBurst;
   await client.close();
   return {
     medianUs: microseconds(0.5) - clockUs,
     p999Us: microseconds(0.999),
+    burstUs,
     retainedBytes: (after - before) / measured,
   };
 }
