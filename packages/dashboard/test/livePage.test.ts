@@ -218,6 +218,10 @@ test('on a phone everything is there and nothing scrolls sideways', async () => 
   await panelState(page, 'Live tail', 'live');
   await panel(page, 'Live tail').locator('li', { hasText: 'without an end' }).first().waitFor();
   await expectNoSidewaysScroll(page);
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await expectAccessible(page, `live on a phone, ${colorScheme}`);
+  }
   await panel(page, 'Live tail').locator('li button').first().click();
   await page.getByRole('dialog').getByRole('term').filter({ hasText: 'model_version' }).waitFor();
   await expectNoSidewaysScroll(page);

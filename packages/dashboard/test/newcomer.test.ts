@@ -22,6 +22,10 @@ test('a newcomer copies the first event, sends it, and the page turns live by it
     await expectNoSidewaysScroll(page);
   }
   await page.setViewportSize({ width: 1440, height: 900 });
+  const moving = () => page.evaluate(() => document.getAnimations().length);
+  await eventually(moving).toBeGreaterThan(0);
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await eventually(moving).toBe(0);
 
   await page.getByRole('tab', { name: 'TypeScript' }).click();
   await page.getByRole('button', { name: 'Copy the TypeScript example' }).click();

@@ -48,6 +48,7 @@ test('the pipeline view says that the monitor works, what became of each senderâ
   }
   await page.setViewportSize({ width: 390, height: 844 });
   await expectNoSidewaysScroll(page);
+  await expectAccessible(page, 'pipeline on a phone');
 
   // Nothing is stored: the server tells that something was lost.
   await send(wrong);
