@@ -20,6 +20,9 @@ interface SpooledFile {
 
 /** `time-sequence-events-id.batch`: what has to be known of a file stands in its name. */
 const filePattern = /^\d+-\d+-(\d+)-([\w-]+)\.batch$/;
+const unfinishedSuffix = '.batch.part';
+/** Nobody writes a batch for so long: a crash has left the file. */
+const maxWritingMs = 60_000;
 
 /** Keeps batches on disk while Nowcast is down, through restarts of the process. */
 export function fileSpool(options: SpoolOptions): Spool {
@@ -35,11 +38,15 @@ function filesOf({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptions): Batc
     async open() {
       await mkdir(directory, { recursive: true, mode: 0o700 });
       for (const name of (await readdir(directory)).sort()) {
+        const file = path.join(directory, name);
+        const found = await stat(file).catch(undefinedIfMissing);
+        // Sent, finished or removed by another process that shares the directory.
+        if (found === undefined) continue;
+        if (name.endsWith(unfinishedSuffix) && Date.now() - found.mtimeMs > maxWritingMs) await remove(file);
         const [, events, id] = filePattern.exec(name) ?? [];
         if (events === undefined || id === undefined) continue;
-        const { size } = await stat(path.join(directory, name));
-        files.push({ name, id, events: Number(events), bytes: size });
-        bytes += size;
+        files.push({ name, id, events: Number(events), bytes: found.size });
+        bytes += found.size;
       }
       return files.reduce((sum, file) => sum + file.events, 0);
     },
@@ -48,9 +55,15 @@ function filesOf({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptions): Batc
       const order = `${String(Date.now()).padStart(14, '0')}-${String(sequence++).padStart(8, '0')}`;
       const name = `${order}-${events}-${id}.batch`;
       // Whole or not at all: a file that a crash cut short has another name.
-      const unfinished = path.join(directory, `${name}.part`);
-      await writeFile(unfinished, body, { mode: 0o600 });
-      await rename(unfinished, path.join(directory, name));
+      const unfinished = path.join(directory, `${order}-${events}-${id}${unfinishedSuffix}`);
+      try {
+        await writeFile(unfinished, body, { mode: 0o600 });
+        await rename(unfinished, path.join(directory, name));
+      } catch (error) {
+        // Of a full disk: what was written is in the way of the next one.
+        await remove(unfinished);
+        throw error;
+      }
       const file = { name, id, events, bytes: body.length };
       files.push(file);
       bytes += file.bytes;
@@ -61,14 +74,13 @@ function filesOf({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptions): Batc
 
     async oldest() {
       for (let file = files[0]; file !== undefined; file = files[0]) {
-        try {
-          const body = new Uint8Array(await readFile(path.join(directory, file.name)));
+        const read = await readFile(path.join(directory, file.name)).catch(undefinedIfMissing);
+        if (read !== undefined) {
           const { id, events } = file;
+          const body = new Uint8Array(read);
           return { id, events, body, dropped: undefined, formedAtMs: performance.now(), spooled: true };
-        } catch (error) {
-          if (!isMissing(error)) throw error;
-          await drop(file);
         }
+        await drop(file);
       }
       return undefined;
     },
@@ -82,15 +94,15 @@ function filesOf({ directory, maxBytes = 64 * 1024 * 1024 }: SpoolOptions): Batc
   async function drop(file: SpooledFile): Promise<number> {
     files.splice(files.indexOf(file), 1);
     bytes -= file.bytes;
-    try {
-      await unlink(path.join(directory, file.name));
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+    await remove(path.join(directory, file.name));
     return file.events;
   }
 }
 
-function isMissing(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ENOENT';
+async function remove(file: string): Promise<void> {
+  await unlink(file).catch(undefinedIfMissing);
+}
+
+function undefinedIfMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
 }

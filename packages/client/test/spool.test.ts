@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -82,6 +82,24 @@ test('what is gone from a spool that was there is counted, not forgotten', async
   });
   await second.close();
   await back.close();
+});
+
+test('what a crash left half written goes at the next start; what another process writes now stays', async () => {
+  const halves = [
+    '00000000000001-00000000-10-crashed.batch.part',
+    '00000000000002-00000000-10-busy.batch.part',
+  ];
+  for (const name of halves) await writeFile(path.join(directory, name), '{"batch_id":');
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  await utimes(path.join(directory, halves[0]!), anHourAgo, anHourAgo);
+  const collector = await startCollector(() => 'store');
+  const client = clientOf(collector.url);
+  track(client, 0, 10);
+  expect(await client.flush()).toBe(true);
+  await client.close();
+  expect(await readdir(directory)).toEqual([halves[1]]);
+  expect(client.stats()).toEqual({ tracked: 10, sent: 10, queued: 0, dropped: {} });
+  await collector.close();
 });
 
 test('a directory that cannot be made leaves memory, and close() counts the rest', async () => {
