@@ -200,6 +200,34 @@ describe('explain', () => {
     expect(explanation.deployed).not.toContainEqual(expect.objectContaining({ value: 'old-model' }));
   });
 
+  test('where all traffic is new, tells of the model that came after the first one', async () => {
+    const young = await startPipeline();
+    try {
+      const eventAt = (minutesAgo: number, model: string): InferenceEvent => ({
+        timestamp: new Date(nowMs - minutesAgo * minuteMs).toISOString(),
+        model_version: model,
+        feature: minutesAgo < 4 ? 'rare' : 'chat',
+        inference_time_ms: 100,
+      });
+      await young.take([
+        eventAt(6, 'v1'),
+        eventAt(5, 'v1'),
+        eventAt(3, 'v1'),
+        eventAt(3, 'v2'),
+        eventAt(2, 'v2'),
+      ]);
+      const explanation = await explain(
+        young.pool,
+        question('', { labels: {}, since: new Date(nowMs - 2 * minuteMs) }),
+      );
+      expect(explanation.deployed).toEqual([
+        { what: 'model_version', value: 'v2', first_seen_at: new Date(nowMs - 3 * minuteMs).toISOString() },
+      ]);
+    } finally {
+      await young.close();
+    }
+  });
+
   test('names the client that sends no more', async () => {
     await pipeline.query(
       `insert into nowcast.loss_minutes (minute, sender, fate, reason, events)

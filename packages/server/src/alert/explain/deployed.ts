@@ -7,7 +7,7 @@ const maxDeployed = 5;
 
 /**
  * Values first seen from half an hour before the incident on: models against a month of hours, features and variants
- * against a day of minutes. Where everything is new, nothing is news.
+ * against a day of minutes. Where all traffic is new, only a model that came after the first one is news.
  */
 export async function readDeployed(query: Query, { since, until, labels }: Question): Promise<Deployed[]> {
   const rows = await query<{ what: Deployed['what']; value: string; first: Date }>(
@@ -29,11 +29,11 @@ export async function readDeployed(query: Query, { since, until, labels }: Quest
        group by v.what, v.value
      )
      select p.what, p.value, p.first from present p cross join bounds b
-     -- A day whose traffic began within the hour has no "before".
-     where exists (
+     -- Traffic that began within the hour has no "before"; the rarer features of it come later by chance.
+     where (exists (
        select from nowcast.model_summaries m where m.tier_seconds = 60
          and m.minute >= b.new_since - interval '1 day' and m.minute < b.new_since
-     )
+     ) or p.what = 'model_version' and p.first > (select min(r.minute) from recent r))
      and not exists (
        select from nowcast.minute_summaries s
        where s.minute >= b.new_since - interval '1 day' and s.minute < b.new_since
