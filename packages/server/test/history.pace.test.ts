@@ -1,4 +1,6 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -7,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { archiveDay, isArchived, rowsState } from '../src/history/cold/archive.ts';
 import { ranges } from '../src/history/cold/pace.ts';
 import { type ColdPlace, coldPlace } from '../src/history/cold/place.ts';
+import { giveWay } from '../src/history/giveWay.ts';
 import { type Pipeline, startPipeline } from './support/pipeline.ts';
 
 const day = '2025-02-03';
@@ -67,5 +70,36 @@ describe('a gentle archive', () => {
       `update ${relation} set inference_time_ms = 0 where id = (select max(id) from ${relation})`,
     );
     expect(await isArchived(client, place, day, relation, 'gentle')).toBe(false);
+  });
+});
+
+describe('a day of large rows', () => {
+  test('is archived in the memory that DuckDB may take', async () => {
+    const large = '2025-02-04';
+    await pipeline.query('select nowcast.create_partition($1)', [large]);
+    await pipeline.query(
+      `insert into nowcast.inference_logs_20250204 (timestamp, model_version, inference_time_ms, metadata)
+       select $1::timestamptz + n * interval '1 second', 'v1', n, jsonb_build_object('text', n || repeat('x', 65000))
+       from generate_series(1, 5000) n`,
+      [`${large}T10:00:00Z`],
+    );
+    expect((await archiveDay(client, place, large, 'nowcast.inference_logs_20250204')).rows).toBe(5_000);
+  });
+});
+
+describe('a process that gives way', () => {
+  test('has the lowest priority, and so has its session', async () => {
+    const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+    });
+    try {
+      giveWay(child.pid!);
+      expect(os.getPriority(child.pid)).toBe(os.constants.priority.PRIORITY_LOW);
+      const autogroup = `/proc/${child.pid}/autogroup`;
+      if (existsSync(autogroup)) expect(await readFile(autogroup, 'utf8')).toMatch(/nice 19$/m);
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 });

@@ -4,7 +4,7 @@ import type pg from 'pg';
 import { allEnded } from './allEnded.ts';
 import { type ColdColumn, fingerprintQuery, literal, rowColumns } from './columns.ts';
 import { type Pace, ranges } from './pace.ts';
-import { type Piece, Pieces, selectPieces } from './pieces.ts';
+import { type Piece, Pieces, pieceRows, selectPieces } from './pieces.ts';
 import type { ColdPlace } from './place.ts';
 import { assertReadsBack } from './readBack.ts';
 import { Scratch } from './scratch.ts';
@@ -95,7 +95,11 @@ async function writeFile(
   pieces: readonly Piece[],
 ): Promise<void> {
   const files = pieces.map((piece) => piece.file);
-  await scratch.run(`copy (${selectPieces(files, columns)}) to ${literal(file)} (${parquetOptions})`);
+  // A row group is in memory while it is written. Pieces are cut by bytes too: of large rows it takes no more than they do.
+  const groupRows = Math.min(pieceRows, ...pieces.slice(0, -1).map(({ rows }) => rows));
+  await scratch.run(
+    `copy (${selectPieces(files, columns)}) to ${literal(file)} (${parquetOptions}, row_group_size ${groupRows})`,
+  );
   try {
     await assertReadsBack(scratch, file, columns, pieces);
   } catch (error) {

@@ -15,7 +15,7 @@ export interface Piece {
 }
 
 /** As many rows as DuckDB puts into a row group, so that reading a piece back reads one of them. */
-const pieceRows = 122_880;
+export const pieceRows = 122_880;
 /** Of rows as PostgreSQL sends them; one piece is in memory. */
 const pieceBytes = 32 * 2 ** 20;
 /** Small enough to stay in the processor's cache; two of them are in memory. */
