@@ -141,6 +141,30 @@ test('a point of a chart leads to its events, by pointer and, through the table,
   await close();
 });
 
+test('counts of the minute under way are told and not drawn as a fall', async () => {
+  await pages.server.post(
+    ...events(120, (index) => ({ timestamp: ago(index / 12), model_version: 'counted' })),
+  );
+  const { page, close } = await pages.open({ path: '/?model=counted', size: 'wide' });
+  const chart = panel(page, 'Requests');
+  const line = chart.locator('.recharts-area-curve');
+  await line.waitFor();
+  const edgeOf = async (part: 'left' | 'right', selector: string) =>
+    await chart.locator(selector).evaluate((element, part) => element.getBoundingClientRect()[part], part);
+  // The line ends where the ground of the minute under way begins.
+  await eventually(async () =>
+    Math.abs(
+      (await edgeOf('right', '.recharts-area-curve')) -
+        (await edgeOf('left', '.recharts-reference-area-rect')),
+    ),
+  ).toBeLessThan(3);
+  const plot = (await chart.locator('.recharts-cartesian-grid').boundingBox())!;
+  await page.mouse.move(plot.x + plot.width - 1, plot.y + plot.height / 2);
+  await chart.getByText(', so far').waitFor();
+  await expect.poll(() => chart.locator('.recharts-tooltip-wrapper .figure').textContent()).toMatch(/^\d+$/);
+  await close();
+});
+
 test('the tail pauses, resumes and stops listening when it is not seen', async () => {
   const joins: string[] = [];
   const { page, close } = await pages.open({

@@ -11,7 +11,7 @@ import {
   XAxis,
   YAxis,
 } from 'recharts';
-import type { Point, Series } from './points.ts';
+import { looksLikeFall, type Point, type Series } from './points.ts';
 import { colourOf, dashOf, Swatch } from './Swatch.tsx';
 import type { TimeAxis } from './timeAxis.ts';
 
@@ -44,6 +44,10 @@ function TimeChart(props: TimeChartProps) {
   const { label, kind, points, series, axis, format, axisFormat, upToOne = false, pick } = props;
   const first = points[0]?.start ?? 0;
   const last = points.at(-1)?.start ?? 0;
+  const undrawn =
+    kind === 'stack' && axis.underWayMs !== undefined && looksLikeFall(points.map(totalOf))
+      ? last
+      : undefined;
   return (
     <ResponsiveContainer width="100%" height="100%">
       <ComposedChart
@@ -86,13 +90,15 @@ function TimeChart(props: TimeChartProps) {
         />
         <Tooltip
           isAnimationActive={false}
+          // Otherwise it hides where nothing is drawn.
+          filterNull={false}
           cursor={{ stroke: 'var(--line-strong)' }}
-          content={(hover) => <Hover {...hover} {...{ series, axis, format, last, pick }} />}
+          content={(hover) => <Hover {...hover} {...{ points, series, axis, format, last, pick }} />}
         />
         {series.map((one, index) => {
           const common = {
             // By index: names come from events. Recharts also asks of points that it made up itself.
-            dataKey: (point: Partial<Point>) => point.values?.[index],
+            dataKey: (point: Partial<Point>) => (point.start === undrawn ? undefined : point.values?.[index]),
             stroke: colourOf(one.slot),
             strokeWidth: 1.75,
             strokeDasharray: dashOf(one.dash ?? one.slot) ?? '',
@@ -119,6 +125,10 @@ function TimeChart(props: TimeChartProps) {
 }
 
 export default memo(TimeChart);
+
+function totalOf({ values }: Point): number {
+  return values.reduce<number>((sum, value) => sum + (value ?? 0), 0);
+}
 
 function axisUpToOne(points: readonly Point[]): { domain: [number, number]; ticks: number[] } {
   const known = points.flatMap(({ values }) => values.filter((value) => value !== null));
@@ -161,6 +171,7 @@ function lonelyDot(points: readonly Point[], column: number) {
 }
 
 interface HoverProps extends TooltipContentProps {
+  readonly points: readonly Point[];
   readonly series: readonly Series[];
   readonly axis: TimeAxis;
   readonly format: (value: number) => string;
@@ -168,10 +179,10 @@ interface HoverProps extends TooltipContentProps {
   readonly pick: PointPick;
 }
 
-function Hover({ active, label, payload, series, axis, format, last, pick }: HoverProps) {
+function Hover({ active, label, points, series, axis, format, last, pick }: HoverProps) {
   if (!active || label === undefined) return null;
   const start = Number(label);
-  const values = (payload[0]?.payload as Point | undefined)?.values ?? [];
+  const values = points.find((point) => point.start === start)?.values ?? [];
   return (
     <div className="rounded-md border border-line bg-surface px-3 py-2 text-caption shadow-lg">
       <p className="mb-1 text-muted">

@@ -37,3 +37,11 @@ export function pointsOf<R extends ChartRow>(
     }),
   }));
 }
+
+/**
+ * Whether the newest value of counts is better left out: its bucket is under way, and next to a whole one it would look
+ * like a fall. After nothing it is a rise all the same.
+ */
+export function looksLikeFall(counts: readonly (number | null)[]): boolean {
+  return (counts.at(-2) ?? 0) > 0;
+}

@@ -1,5 +1,6 @@
 import { useMemo } from 'react';
 import { useFeed } from '../app/session.ts';
+import { looksLikeFall } from '../chart/points.ts';
 import type { Bucket } from '../data/bucket.ts';
 import { compact, count, dollars, latency, percent, score } from '../data/format.ts';
 import { groupBy } from '../data/group.ts';
@@ -79,6 +80,10 @@ function figuresOf({ range, starts, now, rows, minutes, several, p95Ms }: Given)
       const bucket = byStart.get(start) ?? [];
       return of(summarize(bucket), bucket);
     });
+  const counted = (of: (bucket: Summary) => number | null) => {
+    const counts = trend(of);
+    return looksLikeFall(counts) ? [...counts.slice(0, -1), null] : counts;
+  };
   const rolling = (of: (summary: Summary) => number | null, format: (value: number) => string) => {
     const [ofFive, ofHour] = [of(five), of(hour)];
     return [
@@ -98,7 +103,7 @@ function figuresOf({ range, starts, now, rows, minutes, several, p95Ms }: Given)
       window: range.window,
       value: count(whole.requests),
       lines: [`${perSecond(five.requests / secondsOfFive)}, last 5 min`],
-      trend: trend((bucket) => bucket.requests),
+      trend: counted((bucket) => bucket.requests),
     },
     {
       label: p95Label,
@@ -147,7 +152,7 @@ function figuresOf({ range, starts, now, rows, minutes, several, p95Ms }: Given)
       window: range.window,
       value: compact(tokens(whole) ?? 0),
       lines: [`${compact(whole.inputTokens ?? 0)} in`, `${compact(whole.outputTokens ?? 0)} out`],
-      trend: trend(tokens),
+      trend: counted(tokens),
     });
   }
   if (whole.costUsd !== null) {
@@ -156,7 +161,7 @@ function figuresOf({ range, starts, now, rows, minutes, several, p95Ms }: Given)
       window: range.window,
       value: dollars(whole.costUsd),
       lines: [`${dollars((1_000 * whole.costUsd) / Math.max(1, whole.requests))} per 1,000 requests`],
-      trend: trend((bucket) => bucket.costUsd),
+      trend: counted((bucket) => bucket.costUsd),
     });
   }
   return figures;
