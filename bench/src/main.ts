@@ -13,6 +13,7 @@ import { page } from './measure/page.ts';
 import { queries } from './measure/queries.ts';
 import { single } from './measure/single.ts';
 import { start } from './measure/start.ts';
+import { storage } from './measure/storage.ts';
 import { tabs } from './measure/tabs.ts';
 import { type Plan, parsePlan, USAGE, UsageError } from './options.ts';
 import { machine, markdownTable, profileReport, textTable } from './report.ts';
@@ -30,6 +31,7 @@ const MEASUREMENTS: Measurement[] = [
   start,
   queries,
   history,
+  storage,
   alerts,
 ];
 

@@ -145,7 +145,7 @@ test('counts of the minute under way are told and not drawn as a fall', async ()
   await pages.server.post(
     ...events(120, (index) => ({ timestamp: ago(index / 12), model_version: 'counted' })),
   );
-  const { page, close } = await pages.open({ path: '/?model=counted', size: 'wide' });
+  const { page, close } = await pages.open({ path: '/?model=counted' });
   const chart = panel(page, 'Requests');
   const line = chart.locator('.recharts-area-curve');
   await line.waitFor();

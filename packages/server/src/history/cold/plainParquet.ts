@@ -1,11 +1,16 @@
 import { open } from 'node:fs/promises';
+import { ByteWriter } from 'hyparquet-writer/src/bytewriter.js';
+import { writePageHeader } from 'hyparquet-writer/src/datapage.js';
+import { writeMetadata } from 'hyparquet-writer/src/metadata.js';
+import type { WireForm } from './columns.ts';
 
-/** The physical types of Parquet that are written here, by their numbers. */
-export const physicalTypes = { int4: 1, int8: 2, float4: 4, float8: 5, text: 6 } as const;
+type FileMetaData = Parameters<typeof writeMetadata>[1];
+type ColumnChunk = FileMetaData['row_groups'][number]['columns'][number];
+type SchemaElement = FileMetaData['schema'][number];
 
 export interface PlainColumn {
   readonly name: string;
-  readonly form: keyof typeof physicalTypes;
+  readonly form: WireForm;
   /** Of the rows that have one, one after the other, least significant byte first; texts behind their length in 4 bytes. */
   readonly values: Uint8Array;
   readonly presentCount: number;
@@ -13,15 +18,19 @@ export interface PlainColumn {
   readonly present: Uint8Array;
 }
 
+const physicalTypes: Readonly<Record<WireForm, NonNullable<SchemaElement['type']>>> = {
+  int4: 'INT32',
+  int8: 'INT64',
+  float4: 'FLOAT',
+  float8: 'DOUBLE',
+  text: 'BYTE_ARRAY',
+};
 const magic = Buffer.from('PAR1');
-const utf8Type = 0;
-const plainEncoding = 0;
-const runEncoding = 3;
-const dataPage = 0;
 
 /**
  * Writes rows as the simplest Parquet file that there is: one row group, one page a column, neither encoded nor
- * compressed. DuckDB takes it in at the speed of memory (parquet.apache.org/docs/file-format).
+ * compressed. What a column holds stands in memory as Parquet's PLAIN encoding has it, and DuckDB takes it in at the speed
+ * of memory; through values of JavaScript both would take longer than everything else (parquet.apache.org/docs/file-format).
  */
 export async function writePlainParquet(
   path: string,
@@ -30,66 +39,66 @@ export async function writePlainParquet(
 ): Promise<void> {
   const parts: Uint8Array[] = [magic];
   let offset = magic.length;
-  const chunks = columns.map((column) => {
+  const chunks = columns.map((column): ColumnChunk => {
     const levels = presence(column, rows);
     const pageBytes = levels.length + column.values.length;
-    const header = new Compact();
-    header.int(1, dataPage);
-    header.int(2, pageBytes);
-    header.int(3, pageBytes);
-    header.struct(5, () => {
-      header.int(1, rows);
-      header.int(2, plainEncoding);
-      header.int(3, runEncoding);
-      header.int(4, runEncoding);
+    const header = new ByteWriter();
+    writePageHeader(header, {
+      type: 'DATA_PAGE',
+      uncompressed_page_size: pageBytes,
+      compressed_page_size: pageBytes,
+      data_page_header: {
+        num_values: rows,
+        encoding: 'PLAIN',
+        definition_level_encoding: 'RLE',
+        repetition_level_encoding: 'RLE',
+      },
     });
-    const head = header.end();
-    const chunk = { column, offset, bytes: head.length + pageBytes };
-    parts.push(head, levels, column.values);
-    offset += chunk.bytes;
-    return chunk;
+    const page = [header.getBytes(), levels, column.values];
+    const bytes = BigInt(page.reduce((sum, { length }) => sum + length, 0));
+    const from = BigInt(offset);
+    parts.push(...page);
+    offset += Number(bytes);
+    return {
+      file_offset: 0n,
+      meta_data: {
+        type: physicalTypes[column.form],
+        encodings: ['PLAIN', 'RLE'],
+        path_in_schema: [column.name],
+        codec: 'UNCOMPRESSED',
+        num_values: BigInt(rows),
+        total_uncompressed_size: bytes,
+        total_compressed_size: bytes,
+        data_page_offset: from,
+      },
+    };
   });
-  const footer = new Compact();
-  footer.int(1, 1);
-  footer.structs(2, [undefined, ...columns], (column) => {
-    if (column === undefined) {
-      footer.text(4, 'rows');
-      footer.int(5, columns.length);
-      return;
-    }
-    footer.int(1, physicalTypes[column.form]);
-    footer.int(3, 1); // optional
-    footer.text(4, column.name);
-    if (column.form === 'text') footer.int(6, utf8Type);
+  const footer = new ByteWriter();
+  writeMetadata(footer, {
+    version: 1,
+    schema: [{ name: 'rows', num_children: columns.length }, ...columns.map(schemaElement)],
+    num_rows: BigInt(rows),
+    row_groups: [{ columns: chunks, total_byte_size: BigInt(offset - magic.length), num_rows: BigInt(rows) }],
+    metadata_length: 0,
   });
-  footer.int(3, rows, 'i64');
-  footer.structs(4, [undefined], () => {
-    footer.structs(1, chunks, ({ column, offset: at, bytes }) => {
-      footer.int(2, at, 'i64');
-      footer.struct(3, () => {
-        footer.int(1, physicalTypes[column.form]);
-        footer.ints(2, [plainEncoding, runEncoding]);
-        footer.texts(3, [column.name]);
-        footer.int(4, 0); // not compressed
-        footer.int(5, rows, 'i64');
-        footer.int(6, bytes, 'i64');
-        footer.int(7, bytes, 'i64');
-        footer.int(9, at, 'i64');
-      });
-    });
-    footer.int(2, offset - magic.length, 'i64');
-    footer.int(3, rows, 'i64');
-  });
-  const foot = footer.end();
-  const footBytes = Buffer.alloc(4);
-  footBytes.writeUInt32LE(foot.length);
-  parts.push(foot, footBytes, magic);
+  footer.appendUint32(footer.offset);
+  footer.appendBytes(magic);
+  parts.push(footer.getBytes());
   const handle = await open(path, 'w');
   try {
     await writeAll(handle, parts);
   } finally {
     await handle.close();
   }
+}
+
+function schemaElement({ name, form }: PlainColumn): SchemaElement {
+  return {
+    name,
+    type: physicalTypes[form],
+    repetition_type: 'OPTIONAL',
+    ...(form === 'text' && { converted_type: 'UTF8' }),
+  };
 }
 
 async function writeAll(
@@ -108,91 +117,19 @@ async function writeAll(
   }
 }
 
-/** Which rows have a value, as Parquet's definition levels: one run, or bits. */
+/** Which rows have a value, as Parquet's definition levels behind their length: one run, or bits. */
 function presence({ present, presentCount }: PlainColumn, rows: number): Uint8Array {
-  const isRun = presentCount === 0 || presentCount === rows;
-  const head = isRun
-    ? [...varint(rows * 2), presentCount === 0 ? 0 : 1]
-    : varint(Math.ceil(rows / 8) * 2 + 1);
-  const bits = isRun ? new Uint8Array() : present.subarray(0, Math.ceil(rows / 8));
-  const levels = Buffer.alloc(4 + head.length + bits.length);
-  levels.writeUInt32LE(head.length + bits.length);
-  levels.set(head, 4);
-  levels.set(bits, 4 + head.length);
-  return levels;
-}
-
-/** Thrift's compact protocol, as far as Parquet's headers need it; one structure a writer. */
-class Compact {
-  #bytes: number[] = [];
-  #lastFields = [0];
-
-  int(field: number, value: number, type: 'i32' | 'i64' = 'i32'): void {
-    this.#field(field, type === 'i32' ? 5 : 6);
-    this.#zigzag(value);
+  const levels = new ByteWriter();
+  if (presentCount === 0 || presentCount === rows) {
+    levels.appendVarInt(rows * 2);
+    levels.appendUint8(presentCount === 0 ? 0 : 1);
+  } else {
+    const bits = present.subarray(0, Math.ceil(rows / 8));
+    levels.appendVarInt(bits.length * 2 + 1);
+    levels.appendBytes(bits);
   }
-
-  text(field: number, value: string): void {
-    this.#field(field, 8);
-    this.#text(value);
-  }
-
-  struct(field: number, write: () => void): void {
-    this.#field(field, 12);
-    this.#struct(write);
-  }
-
-  ints(field: number, values: readonly number[]): void {
-    this.#list(field, 5, values, (value) => this.#zigzag(value));
-  }
-
-  texts(field: number, values: readonly string[]): void {
-    this.#list(field, 8, values, (value) => this.#text(value));
-  }
-
-  structs<Value>(field: number, values: readonly Value[], write: (value: Value) => void): void {
-    this.#list(field, 12, values, (value) => this.#struct(() => write(value)));
-  }
-
-  end(): Uint8Array {
-    return Uint8Array.from([...this.#bytes, 0]);
-  }
-
-  #field(field: number, type: number): void {
-    const last = this.#lastFields.length - 1;
-    this.#bytes.push(((field - this.#lastFields[last]!) << 4) | type);
-    this.#lastFields[last] = field;
-  }
-
-  #list<Value>(field: number, type: number, values: readonly Value[], write: (value: Value) => void): void {
-    this.#field(field, 9);
-    if (values.length < 15) this.#bytes.push((values.length << 4) | type);
-    else this.#bytes.push(0xf0 | type, ...varint(values.length));
-    values.forEach(write);
-  }
-
-  #struct(write: () => void): void {
-    this.#lastFields.push(0);
-    write();
-    this.#lastFields.pop();
-    this.#bytes.push(0);
-  }
-
-  #zigzag(value: number): void {
-    this.#bytes.push(...varint(value < 0 ? -2 * value - 1 : 2 * value));
-  }
-
-  #text(value: string): void {
-    const bytes = Buffer.from(value);
-    this.#bytes.push(...varint(bytes.length), ...bytes);
-  }
-}
-
-/** Least significant bits first, seven a byte. */
-function varint(value: number): number[] {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return [...bytes, rest];
-    bytes.push((rest % 128) | 128);
-  }
+  const behindLength = new ByteWriter();
+  behindLength.appendUint32(levels.offset);
+  behindLength.appendBytes(levels.getBytes());
+  return behindLength.getBytes();
 }
