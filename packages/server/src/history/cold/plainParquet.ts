@@ -29,8 +29,8 @@ const magic = Buffer.from('PAR1');
 
 /**
  * Writes rows as the simplest Parquet file that there is: one row group, one page a column, neither encoded nor
- * compressed. What a column holds stands in memory as Parquet's PLAIN encoding has it, and DuckDB takes it in at the speed
- * of memory; through values of JavaScript both would take longer than everything else (parquet.apache.org/docs/file-format).
+ * compressed. What a column holds stands in memory as Parquet's PLAIN encoding has it, so that no value is made of it on the
+ * way into DuckDB (parquet.apache.org/docs/file-format).
  */
 export async function writePlainParquet(
   path: string,
