@@ -76,6 +76,8 @@ test('text from events never runs, in no field and on no part of the page, and t
       .waitFor();
     await page.locator('[data-alert] p').filter({ hasText: text }).first().waitFor();
   }
+  // It rests while it is not seen, and sixteen alerts may stand above it by now.
+  await panel(page, 'Live tail').scrollIntoViewIfNeeded();
   await panelState(page, 'Live tail', 'live');
   await panel(page, 'Live tail').locator('li button').first().click();
   await page.getByRole('dialog').getByText('user_id').waitFor();
