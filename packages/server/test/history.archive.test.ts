@@ -191,6 +191,23 @@ describe('retention', () => {
     expect(await pipeline.query(`select * from nowcast_recompute_check('2025-01-01')`)).toEqual([]);
   });
 
+  test('holds up no alert, however long it takes', async () => {
+    const day = '2025-01-17';
+    await insertDay(day, plainEvents(day, 5));
+    const blocker = await pipeline.pool.connect();
+    await blocker.query('select pg_advisory_lock(nowcast.compaction_lock())');
+    const running = retention();
+    await expect
+      .poll(() => pipeline.query(`select from ${ownLocks} where locktype = 'advisory' and not granted`))
+      .toHaveLength(1);
+    expect(await pipeline.query('select pg_try_advisory_xact_lock(nowcast.incident_lock()) as free')).toEqual(
+      [{ free: true }],
+    );
+    await blocker.query('select pg_advisory_unlock(nowcast.compaction_lock())');
+    blocker.release();
+    expect(await running).toEqual([`archived ${day}`, `dropped ${day}`]);
+  });
+
   test('archives again when the file is not what was written', async () => {
     const day = '2025-01-14';
     await insertDay(day, plainEvents(day, 5));

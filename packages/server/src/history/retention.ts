@@ -4,8 +4,8 @@ import { archiveDay, forgetColdDays, isArchived } from './cold/archive.ts';
 import type { Pace } from './cold/pace.ts';
 import type { ColdPlace } from './cold/place.ts';
 
-/** Any number, the same in every server: one retention at a time. */
-const retentionLock = 7_021_850_139_404n;
+/** Any number that no other lock of ours has, the same in every server: one retention at a time. */
+const retentionLock = 7_021_850_139_405n;
 const lockNotAvailable = '55P03';
 /** Whoever waits for our lock waits no longer than this; then we give way and try again. */
 const defaultLockTimeoutMs = 2_000;
