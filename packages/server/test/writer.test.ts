@@ -238,6 +238,35 @@ describe('the writer', () => {
     await small.close();
   });
 
+  test('counts it as no waiting for the database that its own process stood still', async () => {
+    let stoodStillMs = 0;
+    let looks = 0;
+    const nowMs = () => {
+      looks += 1;
+      return performance.now() + stoodStillMs;
+    };
+    const still = await startPipeline({ url: pipeline.url, nowMs });
+    const blocker = new pg.Client({ connectionString: pipeline.url });
+    await blocker.connect();
+    await blocker.query('begin; lock table nowcast.summary_partials in access exclusive mode');
+    const taken = still.take([event({ model_version: 'suspended' })]);
+    await expect
+      .poll(() =>
+        pipeline.query(
+          `select pid from ${ownLocks} where relation = 'nowcast.summary_partials'::regclass and not granted`,
+        ),
+      )
+      .toHaveLength(1);
+    stoodStillMs = 60_000;
+    const before = looks;
+    await expect.poll(() => looks).toBeGreaterThan(before + 2);
+    await blocker.query('rollback');
+    await blocker.end();
+    await taken;
+    await still.close();
+    expect(await countOf('suspended')).toBe(1);
+  });
+
   test('answers everything it took before it closes', async () => {
     const closing = await startPipeline({ url: pipeline.url });
     await closing.ids.reserve(30);

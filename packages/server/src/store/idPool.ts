@@ -6,6 +6,8 @@ import { OverloadedError } from './request.ts';
 const blockSize = 20_000;
 /** A database that does not give a block in this time is away; who waited for it is answered 503. */
 const maxFetchMs = 3_000;
+/** Then its connection is given up too, by a clock that goes on while our process stands still. */
+const maxQueryMs = 2 * maxFetchMs;
 /** Events that wait for ids stand in no other queue: this bounds them. */
 const maxWaitingIds = 20_000;
 
@@ -75,7 +77,7 @@ export class IdPool {
   async #fetch(count: number): Promise<void> {
     // Others may draw from the sequence in between: the ids come as ranges without gaps, mostly one.
     const query: pg.QueryConfig & { query_timeout: number } = {
-      query_timeout: maxFetchMs,
+      query_timeout: maxQueryMs,
       text: `select min(id) as first, max(id) as last
        from (
          select id, id - row_number() over (order by id) as island

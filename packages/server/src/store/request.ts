@@ -49,6 +49,7 @@ export interface Canary {
 /** A write that waits for its outcome. */
 export class WriteRequest {
   readonly write: Write;
+  /** By the writer's clock. */
   readonly waitingSinceMs: number;
   readonly resolve: (outcome: WriteOutcome) => void;
   readonly reject: (error: Error) => void;

@@ -22,6 +22,8 @@ const bytesPerWaitingEvent = 512;
 /** Requests without an outcome for this long are answered 503; the sender still has them. */
 const maxWaitMs = 5_000;
 const expiryIntervalMs = 250;
+/** A process that stood still for longer, as a suspended machine's, kept its requests waiting itself: the database did not. */
+const longestStepMs = 2 * expiryIntervalMs;
 /**
  * Under load one transaction in so many milliseconds wakes those who follow the feed: NOTIFY in each cost a quarter of the
  * throughput of single events, most of it by waking others a thousand times a second.
@@ -40,6 +42,8 @@ export interface WriterOptions {
   readonly onCommitted: (token: string, rows: readonly StoredEvent[], seconds: number) => void;
   /** Wakes those who follow the feed, when the last transactions before a pause did not. Must not reject. */
   readonly announce: () => Promise<void>;
+  /** The system's clock where it is left out. */
+  readonly nowMs?: (() => number) | undefined;
 }
 
 /** A connection that writes, and the requests it has sent whose outcome is not known. */
@@ -67,6 +71,9 @@ export class Writer {
   #announcement: NodeJS.Timeout | undefined;
   #announcing: Promise<void> | undefined;
   readonly #expiry: NodeJS.Timeout;
+  readonly #systemNowMs: () => number;
+  /** The time by which requests wait, and when it was looked at. */
+  #clock: { readonly ms: number; readonly lookedAtMs: number };
   #pendingBytes = 0;
   #running: Promise<void> | undefined;
   #runningHeld: Promise<void> | undefined;
@@ -79,6 +86,8 @@ export class Writer {
       quantiles: new RunningQuantiles(options.edges),
       undecided: [],
     };
+    this.#systemNowMs = options.nowMs ?? (() => performance.now());
+    this.#clock = { ms: 0, lookedAtMs: this.#systemNowMs() };
     this.#expiry = setInterval(() => this.#expire(), expiryIntervalMs).unref();
   }
 
@@ -105,7 +114,7 @@ export class Writer {
     this.assertRoomFor(bytes);
     this.#pendingBytes += bytes;
     return new Promise<WriteOutcome>((resolve, reject) => {
-      this.#enqueue(new WriteRequest(write, performance.now(), resolve, reject));
+      this.#enqueue(new WriteRequest(write, this.#waitingMs(), resolve, reject));
       this.#running ??= this.#run();
     });
   }
@@ -325,7 +334,8 @@ export class Writer {
 
   /** Answers 503 to those who have waited too long, so that neither they nor memory wait for a database that is away. */
   #expire(): void {
-    const latest = performance.now() - maxWaitMs;
+    this.#clock = { ms: this.#waitingMs(), lookedAtMs: this.#systemNowMs() };
+    const latest = this.#clock.ms - maxWaitMs;
     const expired = (group: Group | undefined) =>
       group?.requests.filter(({ settled, waitingSinceMs }) => !settled && waitingSinceMs < latest) ?? [];
     const undecided = new Set(this.#lane.undecided);
@@ -346,6 +356,10 @@ export class Writer {
       // Its transaction waits for the holder's end; both outcomes are possible until then.
       if (request.waitingSinceMs < latest) this.#reject([request], new UnknownOutcomeError());
     }
+  }
+
+  #waitingMs(): number {
+    return this.#clock.ms + Math.min(this.#systemNowMs() - this.#clock.lookedAtMs, longestStepMs);
   }
 
   #announced(atMs: number): void {

@@ -26,7 +26,13 @@ export interface Pipeline {
 
 /** Ingest and store on a database of its own, without HTTP. */
 export async function startPipeline(
-  options: { maxPendingBytes?: number; url?: string; sampler?: Pick<Sampler, 'weigh'> } = {},
+  options: {
+    maxPendingBytes?: number;
+    url?: string;
+    sampler?: Pick<Sampler, 'weigh'>;
+    /** The clock by which requests wait. */
+    nowMs?: () => number;
+  } = {},
 ): Promise<Pipeline> {
   const database = options.url === undefined ? await createTestDatabase() : undefined;
   const url = options.url ?? database!.url;
@@ -44,6 +50,7 @@ export async function startPipeline(
     maxPendingBytes: options.maxPendingBytes ?? 64 * 1024 * 1024,
     onCommitted: (token, rows) => committed.push({ token, rows }),
     announce: async () => void (await pool.query('notify nowcast_feed')),
+    nowMs: options.nowMs,
   });
   const ledger = {
     count: () => undefined,

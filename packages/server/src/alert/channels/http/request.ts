@@ -1,5 +1,6 @@
 import http from 'node:http';
 import https from 'node:https';
+import { afterWaiting } from '../../../patience.ts';
 import { DeliveryError } from '../channel.ts';
 import { type AddressGuard, ForbiddenTarget } from './addressGuard.ts';
 
@@ -42,7 +43,9 @@ export async function request(
     if (error instanceof ForbiddenTarget) throw new DeliveryError(error.message, { retry: false });
     throw new DeliveryError(`the host cannot be resolved (${codeOf(error)})`, { retry: true });
   });
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const late = new AbortController();
+  const callOff = afterWaiting(timeoutMs, () => late.abort());
+  const limit = AbortSignal.any([signal, late.signal]);
   let sent = false;
   return await new Promise<Answer>((resolve, reject) => {
     const fail = (error: unknown) => {
@@ -92,7 +95,7 @@ export async function request(
       sent = true;
     });
     outgoing.end(body);
-  });
+  }).finally(callOff);
 }
 
 /** @throws DeliveryError unless the status says that the message was taken */
