@@ -1,6 +1,7 @@
 import type { InferenceEvent } from './event.ts';
 import type { QueuedEvent } from './eventQueue.ts';
 import { concat, encoder, type Lines, lineEnd, lineFeed } from './linePages.ts';
+import { messageOf } from './post.ts';
 import type { DropCounts, DropReason, Tally } from './tally.ts';
 
 /** Events as they travel. The id makes retries harmless: Nowcast stores it once. */
@@ -49,7 +50,7 @@ export function lineOf(
     }
   } catch (error) {
     tally.drop(reason, 1);
-    onInvalid(`an event was not sent: ${(error as Error)?.message ?? error}`);
+    onInvalid(`an event was not sent: ${messageOf(error)}`);
   }
   return undefined;
 }

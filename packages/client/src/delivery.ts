@@ -1,7 +1,7 @@
 import { type Batch, batchOf, halvesOf, lineOf, type Redact } from './batch.ts';
 import { Breaker } from './breaker.ts';
 import { EventQueue, eventsPerSlice, type QueuedEvent } from './eventQueue.ts';
-import { type Answer, type PostOptions, post, type Send, unref } from './post.ts';
+import { type Answer, messageOf, type PostBody, type PostOptions, post, type Send, unref } from './post.ts';
 import type { Spool } from './spoolContract.ts';
 import type { SpooledBatches } from './spooledBatches.ts';
 import type { Tally } from './tally.ts';
@@ -58,6 +58,7 @@ export class Delivery {
   #attempt: AbortController | undefined;
   /** Attempts that `leave` has made ahead of their turn. */
   readonly #leaving = new Map<Batch, Promise<Answer>>();
+  readonly #failed = (error: unknown) => this.#options.warn(`flush failed: ${messageOf(error)}`);
 
   constructor(options: DeliveryOptions) {
     this.#options = options;
@@ -78,8 +79,14 @@ export class Delivery {
     return events;
   }
 
+  /** Whether a whole batch waits. */
+  get #isFull(): boolean {
+    const { maxBatchEvents, maxBatchBytes } = this.#options;
+    return this.#queue.size >= maxBatchEvents || this.#queue.bytes >= maxBatchBytes;
+  }
+
   offer(queued: QueuedEvent): void {
-    const { tally, maxBatchEvents, maxBatchBytes, flushIntervalMs, maxQueueBytes } = this.#options;
+    const { tally, flushIntervalMs, maxQueueBytes } = this.#options;
     if (this.#closed) {
       tally.drop('closed', 1);
       return;
@@ -91,7 +98,7 @@ export class Delivery {
       if (this.#spooled?.takes && this.#queue.bytes * 2 > maxQueueBytes) this.#wake?.();
       return;
     }
-    if (this.#queue.size >= maxBatchEvents || this.#queue.bytes >= maxBatchBytes) this.#runSoon();
+    if (this.#isFull) this.#runSoon();
     else if (this.#timer === undefined) this.#timer = this.#later(flushIntervalMs);
   }
 
@@ -105,12 +112,9 @@ export class Delivery {
     const deadline = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, timeoutMs);
     });
-    try {
-      await Promise.race([this.#running, deadline]);
-    } finally {
-      clearTimeout(timer);
-      this.#flushing--;
-    }
+    await Promise.race([this.#running, deadline]);
+    clearTimeout(timer);
+    this.#flushing--;
     return this.queued === 0;
   }
 
@@ -130,16 +134,15 @@ export class Delivery {
       room -= batch.body.length;
       if (room < 0) break;
       if (this.#leaving.has(batch)) continue;
-      const options = this.postOptions(new AbortController().signal);
       // Compressing takes longer than the page may have.
-      this.#leaving.set(batch, post(batchPath, batch.body, { ...options, send }));
+      this.#leaving.set(batch, this.post(batchPath, batch.body, { send }));
     }
     this.#run();
   }
 
   /** Delivers what it can in time; the rest goes to the spool or is counted as dropped. */
   close(timeoutMs: number): Promise<void> {
-    this.#closing ??= this.#close(timeoutMs);
+    this.#closing ??= this.#close(timeoutMs).catch(this.#failed);
     return this.#closing;
   }
 
@@ -183,11 +186,11 @@ export class Delivery {
     this.#timer = undefined;
     this.#timerIsSoon = false;
     this.#running = this.#deliverAll()
-      .catch((error) => this.#options.warn(`flush failed: ${error}`))
+      .catch(this.#failed)
       .then(() => {
         this.#running = undefined;
         if (this.#closed || this.queued === 0) return;
-        if (this.#batches.length > 0 || this.#queue.size >= this.#options.maxBatchEvents) this.#runSoon();
+        if (this.#batches.length > 0 || this.#isFull) this.#runSoon();
         else this.#timer ??= this.#later(this.#options.flushIntervalMs);
       });
   }
@@ -206,13 +209,11 @@ export class Delivery {
   }
 
   async #next(partial: boolean): Promise<Batch | undefined> {
-    const { maxBatchEvents, maxBatchBytes } = this.#options;
     while (this.#batches.length === 0) {
       const spooled = await this.#spooled?.oldest();
       if (spooled !== undefined) this.#batches.push(spooled);
       else {
-        const full = this.#queue.size >= maxBatchEvents || this.#queue.bytes >= maxBatchBytes;
-        if (!full && !partial && this.#flushing === 0) return undefined;
+        if (!partial && this.#flushing === 0 && !this.#isFull) return undefined;
         if (!this.#form()) return undefined;
       }
     }
@@ -232,7 +233,7 @@ export class Delivery {
   async #deliver(batch: Batch): Promise<void> {
     const { tally, budgetMs, warn } = this.#options;
     this.#attempt = new AbortController();
-    const answer = await (this.#leaving.get(batch) ?? this.#post(batch, this.#attempt.signal));
+    const answer = await (this.#leaving.get(batch) ?? this.#post(batch, this.#attempt));
     this.#attempt = undefined;
     this.#leaving.delete(batch);
     if (answer.kind === 'retry') {
@@ -240,44 +241,44 @@ export class Delivery {
       this.#breaker.failed(performance.now(), answer.retryAfterMs);
       warn(`Nowcast cannot be reached: ${answer.why}`);
       if (this.#spooled?.takes || batch.spooled || performance.now() - batch.formedAtMs < budgetMs) return;
-      this.#batches.shift();
       tally.drop('unreachable', batch.events);
       tally.tellAgain(batch.dropped);
-      return;
-    }
-    this.#breaker.succeeded();
-    const halves = answer.kind === 'too_large' ? halvesOf(batch, this.#options) : undefined;
-    if (halves !== undefined) {
-      tally.tellAgain(batch.dropped);
-      this.#batches.splice(0, 1, ...halves);
-      return;
-    }
-    if (answer.kind === 'stored') {
-      const { rejected } = answer.body;
-      const refused = typeof rejected === 'number' ? Math.min(rejected, batch.events) : 0;
-      tally.sent += batch.events - refused;
-      tally.drop('rejected', refused);
-      if (refused > 0) warn(`Nowcast rejected events: ${JSON.stringify(answer.body.errors).slice(0, 300)}`);
     } else {
-      tally.drop('refused', batch.events);
-      tally.tellAgain(batch.dropped);
-      warn(`Nowcast refused events: ${answer.why}`);
+      this.#breaker.succeeded();
+      if (answer.kind === 'stored') {
+        const { rejected } = answer.body;
+        const refused = typeof rejected === 'number' ? Math.min(rejected, batch.events) : 0;
+        tally.sent += batch.events - refused;
+        tally.drop('rejected', refused);
+        if (refused > 0) warn(`Nowcast rejected events: ${JSON.stringify(answer.body.errors).slice(0, 300)}`);
+      } else {
+        const halves = answer.kind === 'too_large' ? halvesOf(batch, this.#options) : undefined;
+        tally.tellAgain(batch.dropped);
+        if (halves !== undefined) {
+          this.#batches.splice(0, 1, ...halves);
+          return;
+        }
+        tally.drop('refused', batch.events);
+        warn(`Nowcast refused events: ${answer.why}`);
+      }
     }
     this.#batches.shift();
     if (batch.spooled) await this.#spooled?.forget(batch);
   }
 
-  postOptions(signal: AbortSignal): PostOptions {
-    return { ...this.#options, signal };
+  /** Sends JSON to where the events go, once. Never throws. */
+  post(path: string, body: PostBody, options: Partial<PostOptions>): Promise<Answer> {
+    return post(path, body, { ...this.#options, ...options });
   }
 
-  async #post(batch: Batch, signal: AbortSignal): Promise<Answer> {
+  #post(batch: Batch, attempt: AbortController): Promise<Answer> {
+    const { body } = batch;
     const { compress } = this.#options;
     const gzip =
-      compress === undefined || batch.body.length < minCompressBytes
+      compress === undefined || body.length < minCompressBytes
         ? undefined
-        : async () => (batch.gzipped ??= await compress(batch.body));
-    return await post(batchPath, batch.body, { ...this.postOptions(signal), gzip });
+        : async () => (batch.gzipped ??= await compress(body));
+    return this.post(batchPath, body, { attempt, gzip });
   }
 
   async #waitForBreaker(): Promise<void> {

@@ -14,11 +14,11 @@ export function exitHooks(exitTimeoutMs = 700): Hooks {
   let triedWith = 0;
   // Emitted again after each flush: a dead collector must not keep the process for ever.
   const beforeExit = () => {
-    const queued = hooked?.queued() ?? 0;
+    const queued = hooked?.queued ?? 0;
     if (hooked === undefined || queued === 0 || queued === triedWith) return;
     triedWith = queued;
-    hooked.flush(exitTimeoutMs, () => {
-      triedWith = hooked?.queued() ?? 0;
+    void hooked.flushOrAbandon(exitTimeoutMs).then(() => {
+      triedWith = hooked?.queued ?? 0;
     });
   };
   const onTerm = Object.assign(
@@ -26,9 +26,9 @@ export function exitHooks(exitTimeoutMs = 700): Hooks {
       if (hooked === undefined) return;
       // With listeners of the host's own, the host decides when it ends; without, SIGTERM still ends it.
       const hostDecides = process.listeners('SIGTERM').some((one) => !Object.hasOwn(one, ours));
-      if (hostDecides) hooked.flush(exitTimeoutMs, () => undefined);
+      if (hostDecides) void hooked.flushOrAbandon(exitTimeoutMs);
       else
-        hooked.close(exitTimeoutMs, () => {
+        void hooked.close(exitTimeoutMs).then(() => {
           process.removeListener('SIGTERM', onTerm);
           if (process.listenerCount('SIGTERM') === 0) process.kill(process.pid, 'SIGTERM');
         });

@@ -6,7 +6,7 @@ import { errorFields } from './errorFields.ts';
 import type { EventContext, Feedback, InferenceEvent, Measurement, ObservedCall } from './event.ts';
 import { fetchSend } from './fetchSend.ts';
 import { heapBytes } from './heapBytes.ts';
-import { post, type Send } from './post.ts';
+import { messageOf, type Send } from './post.ts';
 import { isSampled } from './sampling.ts';
 import type { Spool } from './spoolContract.ts';
 import { type Stats, Tally } from './tally.ts';
@@ -63,15 +63,8 @@ export interface Platform {
   readonly waitUntil?: (delivery: Promise<unknown>) => void;
 }
 
-/** What the end of a process asks of the client; `done` is called whatever happened. */
-export interface Hooked {
-  queued(): number;
-  /** What is under way after `timeoutMs` is given up, so that a spool can still take it. */
-  flush(timeoutMs: number, done: () => void): void;
-  close(timeoutMs: number, done: () => void): void;
-  /** Sends at once, by requests that outlive the page. */
-  leave(send: Send): void;
-}
+/** What the end of a process or a page asks of the delivery. No promise of it is ever rejected. */
+export type Hooked = Pick<Delivery, 'queued' | 'flushOrAbandon' | 'close' | 'leave'>;
 
 export interface Hooks {
   add(hooked: Hooked): void;
@@ -110,7 +103,8 @@ export class Nowcast {
     this.#waitUntil = options.waitUntil ?? platform.waitUntil;
     this.#flushIntervalMs = options.flushIntervalMs ?? (this.#waitUntil === undefined ? 1_000 : 50);
     this.#delivery = new Delivery({
-      url: url.replace(/\/+$/, ''),
+      // A setting that is missing is told like a collector that is: the application runs on.
+      url: `${url}`.replace(/\/+$/, ''),
       key,
       client,
       sampleRate,
@@ -179,7 +173,7 @@ export class Nowcast {
           for (const _ in metadata) event.metadata = metadata;
         }
       } catch (error) {
-        this.#warn(`an event was not described: ${(error as Error)?.message ?? error}`);
+        this.#warn(`an event was not described: ${messageOf(error)}`);
       }
       this.#take(event, context);
     };
@@ -213,7 +207,7 @@ export class Nowcast {
     try {
       const text = JSON.stringify(verdict);
       for (let attempt = 1; ; attempt++) {
-        const answer = await post(feedbackPath, text, this.#delivery.postOptions(ending.signal));
+        const answer = await this.#delivery.post(feedbackPath, text, { attempt: ending });
         if (answer.kind === 'stored') return true;
         const nowMs = performance.now();
         if (answer.kind === 'retry') breaker.failed(nowMs, answer.retryAfterMs);
@@ -223,7 +217,7 @@ export class Nowcast {
         await pause(waitMs);
       }
     } catch (error) {
-      this.#warn(`feedback was not stored: ${(error as Error)?.message ?? error}`);
+      this.#warn(`feedback was not stored: ${messageOf(error)}`);
       return false;
     } finally {
       clearTimeout(timer);
@@ -252,7 +246,10 @@ export class Nowcast {
   #take(event: InferenceEvent, context: EventContext | undefined): void {
     this.#tally.tracked++;
     try {
-      if (!this.#isHooked) this.#hook();
+      if (!this.#isHooked) {
+        this.#isHooked = true;
+        this.#hooks?.add(this.#delivery);
+      }
       const own = withContext(event, context, this.#defaults);
       if (!isSampled(own, this.#sampleRate)) {
         this.#tally.drop('sampled', 1);
@@ -267,7 +264,7 @@ export class Nowcast {
       if (this.#waitUntil !== undefined && !this.#isAwaited) this.#await(this.#waitUntil);
     } catch (error) {
       this.#tally.drop('invalid', 1);
-      this.#warn(`an event was not taken: ${(error as Error)?.message ?? error}`);
+      this.#warn(`an event was not taken: ${messageOf(error)}`);
     }
   }
 
@@ -280,19 +277,8 @@ export class Nowcast {
     try {
       waitUntil(delivery);
     } catch (error) {
-      this.#warn(`waitUntil failed: ${(error as Error)?.message ?? error}`);
+      this.#warn(`waitUntil failed: ${messageOf(error)}`);
     }
-  }
-
-  #hook(): void {
-    this.#isHooked = true;
-    const warn = (error: unknown) => this.#warn(`flush failed: ${error}`);
-    this.#hooks?.add({
-      queued: () => this.#delivery.queued,
-      flush: (timeoutMs, done) => this.#delivery.flushOrAbandon(timeoutMs).catch(warn).then(done),
-      close: (timeoutMs, done) => this.#delivery.close(timeoutMs).catch(warn).then(done),
-      leave: (send) => this.#delivery.leave(send),
-    });
   }
 
   #warn(message: string): void {

@@ -16,16 +16,16 @@ export function pageHooks(): Hooks {
   const whenHidden = () => {
     if (page.document?.visibilityState === 'hidden') leave();
   };
+  const listen = (change: 'addEventListener' | 'removeEventListener') => {
+    page[change]?.('pagehide', leave);
+    page.document?.[change]('visibilitychange', whenHidden);
+  };
   return {
     add(given) {
       hooked = given;
-      page.addEventListener?.('pagehide', leave);
-      page.document?.addEventListener('visibilitychange', whenHidden);
+      listen('addEventListener');
     },
-    remove() {
-      page.removeEventListener?.('pagehide', leave);
-      page.document?.removeEventListener('visibilitychange', whenHidden);
-    },
+    remove: () => listen('removeEventListener'),
   };
 }
 

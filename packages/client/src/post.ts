@@ -12,16 +12,18 @@ export interface PostOptions {
   readonly timeoutMs: number;
   /** The body compressed, where that is worth it. */
   readonly gzip?: (() => Promise<Uint8Array<ArrayBuffer>>) | undefined;
-  /** Ends the attempt early. */
-  readonly signal: AbortSignal;
+  /** Its signal ends the attempt, and is told when time is up. */
+  readonly attempt?: AbortController;
 }
+
+export type PostBody = string | Uint8Array<ArrayBuffer>;
 
 /** One POST, whose promise is rejected where no status came back. */
 export type Send = (
   url: string,
   request: {
     readonly headers: Record<string, string>;
-    readonly body: string | Uint8Array<ArrayBuffer>;
+    readonly body: PostBody;
     readonly signal: AbortSignal;
   },
 ) => Promise<{ readonly status: number; readonly retryAfter: string | null; readonly text: string }>;
@@ -31,13 +33,10 @@ export const maxAnswerBytes = 64 * 1024;
 /** Sends JSON once. Never throws: what fails is an answer too. */
 export async function post(
   path: string,
-  body: string | Uint8Array<ArrayBuffer>,
-  { url, key, send, timeoutMs, gzip, signal }: PostOptions,
+  body: PostBody,
+  { url, key, send, timeoutMs, gzip, attempt = new AbortController() }: PostOptions,
 ): Promise<Answer> {
-  const attempt = new AbortController();
-  const abort = () => attempt.abort();
-  const timer = unref(setTimeout(abort, timeoutMs));
-  signal.addEventListener('abort', abort);
+  const timer = unref(setTimeout(() => attempt.abort(), timeoutMs));
   try {
     const headers: Record<string, string> = { 'content-type': 'application/json' };
     if (key !== undefined) headers.authorization = `Bearer ${key}`;
@@ -46,7 +45,6 @@ export async function post(
       sent = await gzip();
       headers['content-encoding'] = 'gzip';
     }
-    if (signal.aborted) abort();
     const { status, retryAfter, text } = await send(url + path, {
       headers,
       body: sent,
@@ -58,7 +56,6 @@ export async function post(
     return { kind: 'retry', why };
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', abort);
   }
 }
 
@@ -88,9 +85,15 @@ function parsed(text: string): Record<string, unknown> {
   }
 }
 
+/** `fetch` only says that it failed; its cause says why. */
 function causeOf(error: unknown): string {
-  const { message, cause } = error as { message?: string; cause?: { code?: string; message?: string } };
-  return cause?.code ?? cause?.message ?? message ?? String(error);
+  const { cause } = Object(error) as { cause?: { code?: string } };
+  return cause?.code ?? messageOf(cause ?? error);
+}
+
+/** Anything can be thrown. */
+export function messageOf(error: unknown): string {
+  return String((error as Error | undefined)?.message ?? error);
 }
 
 /** A timer that keeps no process alive. */

@@ -1,4 +1,5 @@
 import type { Batch } from './batch.ts';
+import { messageOf } from './post.ts';
 import type { Tally } from './tally.ts';
 
 /** Where batches wait outside memory while Nowcast is down. */
@@ -98,6 +99,6 @@ export class SpooledBatches {
 
   #giveUp(error: unknown): void {
     this.#takes = false;
-    this.#warn(`the spool cannot be used: ${(error as Error)?.message ?? error}`);
+    this.#warn(`the spool cannot be used: ${messageOf(error)}`);
   }
 }

@@ -92,6 +92,24 @@ test('the application never sees what its own warning handler throws', async () 
   expect(client.stats().dropped).toEqual({ invalid: 1 });
 });
 
+test.each([
+  ['node', Nowcast],
+  ['web', Core],
+])(
+  'a client that was given no URL (%s) tells so once, and the application runs',
+  async (_platform, Client) => {
+    const warnings: string[] = [];
+    const url = process.env.NO_SUCH_SETTING as string;
+    const client = new Client({ url, onWarning: (message) => warnings.push(message) });
+    client.track(event);
+    expect(await client.feedback({ trace_id: 't', feedback: 1 })).toBe(false);
+    expect(await client.flush({ timeoutMs: 50 })).toBe(false);
+    await client.close();
+    expect(client.stats().dropped).toEqual({ closed: 1 });
+    expect(warnings).toHaveLength(1);
+  },
+);
+
 test('the core, which has only what the web has, delivers by fetch', async () => {
   const collector = await startCollector((request) => (request === 0 ? 'fail' : 'store'));
   const client = new Core({ url: `${collector.url}/`, client: 'page', onWarning: () => undefined });
