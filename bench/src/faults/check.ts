@@ -2,7 +2,7 @@ import { sleep } from '../load/clock.ts';
 import type { History } from './history.ts';
 import type { PostgresProcesses } from './processes.ts';
 
-const compactionLimitMs = 30_000;
+const compactionLimitMs = 60_000;
 
 export interface StorageVerdict {
   /** Acknowledged events without a row. */

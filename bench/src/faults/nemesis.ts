@@ -48,7 +48,10 @@ export interface Surroundings {
   readonly floodMs: number;
 }
 
-const recoveryLimitMs = 30_000;
+/** Called at the moment of the fault, which meets requests in flight when it resolves. */
+type Struck = (inTransaction: boolean) => Promise<void>;
+
+const recoveryLimitMs = 60_000;
 /** Into days that have no partition, and back: nobody's clock is a day off by accident, but then it is. */
 const maxClockShiftMs = 3 * 86_400_000;
 const heldBatchEvents = 20;
@@ -76,7 +79,9 @@ export class Nemesis {
     server.takePeakBytes();
     let inTransaction = false;
     let requestsInFlight = 0;
-    const struck = (open: boolean) => {
+    const struck = async (open: boolean) => {
+      // Looking for the writer took its time: what was in flight may be answered.
+      await this.#untilInFlight();
       inTransaction = open;
       requestsInFlight = history.inFlight;
       history.fault({ fault, in_transaction: open, requests_in_flight: requestsInFlight });
@@ -97,41 +102,39 @@ export class Nemesis {
   }
 
   /** Resolves when what was struck is back. */
-  async #do(fault: Fault, struck: (inTransaction: boolean) => void): Promise<void> {
+  async #do(fault: Fault, struck: Struck): Promise<void> {
     const { cutter, disk, floodMs, load, postgres, random, server, stopMs } = this.#around;
     const stillMs = stopMs[0] + random() * (stopMs[1] - stopMs[0]);
     switch (fault) {
       case 'kill server': {
         const frozen = await this.#freezeTransaction();
-        struck(frozen !== undefined);
+        await struck(frozen !== undefined);
         await server.end('SIGKILL');
         if (frozen !== undefined) postgres.signal('SIGCONT', [frozen]);
         return await server.start();
       }
       case 'kill writer backend': {
         const frozen = await this.#freezeTransaction();
-        struck(frozen !== undefined);
+        await struck(frozen !== undefined);
         const pid = frozen ?? (await this.#writerPid(false));
         if (pid !== undefined) postgres.signal('SIGKILL', [pid]);
         return await postgres.isBack();
       }
       case 'kill PostgreSQL': {
         const frozen = await this.#freezeTransaction();
-        const pids = postgres.pids();
-        struck(frozen !== undefined);
-        postgres.signal('SIGKILL', pids);
+        await struck(frozen !== undefined);
+        postgres.signal('SIGKILL');
         return await postgres.isBack();
       }
       case 'terminate writer backend':
-        struck((await this.#writerPid(true)) !== undefined);
+        await struck((await this.#writerPid(true)) !== undefined);
         await postgres.query(
           `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'nowcast writer'`,
         );
         return;
       case 'stop PostgreSQL': {
         const open = (await this.#writerPid(true)) !== undefined;
-        await this.#untilInFlight();
-        struck(open);
+        await struck(open);
         const pids = postgres.pids();
         postgres.signal('SIGSTOP', pids);
         await sleep(stillMs);
@@ -142,8 +145,7 @@ export class Nemesis {
         this.#flood = load.flood(10_000, floodMs + 4_000);
         await sleep(2_000);
         const open = (await this.#writerPid(true)) !== undefined;
-        await this.#untilInFlight();
-        struck(open);
+        await struck(open);
         const pids = postgres.pids();
         postgres.signal('SIGSTOP', pids);
         await sleep(floodMs);
@@ -152,33 +154,32 @@ export class Nemesis {
       }
       case 'restart server': {
         const active = (await this.#writerPid(true)) !== undefined;
-        await this.#untilInFlight();
-        struck(active);
+        await struck(active);
         await server.end('SIGTERM');
         return await server.start();
       }
       case 'cut the answer to a commit':
         await cutter!.cutNextCommit();
-        struck(true);
+        await struck(true);
         return;
       case 'fill the disk':
-        struck((await this.#writerPid(true)) !== undefined);
+        await struck((await this.#writerPid(true)) !== undefined);
         disk!.fill();
         await this.#refusesFor(stillMs);
         return disk!.empty();
       case 'set the clock':
-        struck((await this.#writerPid(true)) !== undefined);
+        await struck((await this.#writerPid(true)) !== undefined);
         return server.setClock(Math.round((random() * 2 - 1) * maxClockShiftMs));
       case 'hold a batch id':
         return await this.#holdBatchId(stillMs, struck);
       case 'use up the connections': {
         const release = await postgres.useUpConnections();
-        struck((await this.#writerPid(true)) !== undefined);
+        await struck((await this.#writerPid(true)) !== undefined);
         await this.#refusesFor(stillMs);
         return await release();
       }
       case 'make PostgreSQL read-only':
-        struck((await this.#writerPid(true)) !== undefined);
+        await struck((await this.#writerPid(true)) !== undefined);
         await postgres.setReadOnly(true);
         await this.#refusesFor(stillMs);
         return await postgres.setReadOnly(false);
@@ -197,12 +198,12 @@ export class Nemesis {
    * Another transaction holds a batch id open while its batch is sent: that batch has to wait, and nobody else. Resolves when
    * the batch is acknowledged too.
    */
-  async #holdBatchId(milliseconds: number, struck: (inTransaction: boolean) => void): Promise<void> {
+  async #holdBatchId(milliseconds: number, struck: Struck): Promise<void> {
     const { history, load, postgres } = this.#around;
     const held = history.plan(heldBatchEvents, true, false);
     const release = await postgres.holdBatchId(held.name);
     const delivered = load.deliver(held);
-    struck((await this.#writerPid(true)) !== undefined);
+    await struck((await this.#writerPid(true)) !== undefined);
     const endMs = performance.now() + milliseconds;
     while (performance.now() < endMs) {
       if (!(await history.nextAcknowledgement(othersLimitMs)))

@@ -11,7 +11,7 @@ import { parentOf, residentBytes } from '../side/process-tree.ts';
 const serverBin = fileURLToPath(new URL('../../../packages/server/bin/nowcast.mjs', import.meta.url));
 /** Where it is found from the sources and from what is built of them. */
 const clockPreload = new URL('../../src/faults/jumpingClock.mjs', import.meta.url);
-const startLimitMs = 30_000;
+const startLimitMs = 60_000;
 const sampleMs = 100;
 const tooManyConnections = '53300';
 

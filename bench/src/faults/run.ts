@@ -39,7 +39,7 @@ export interface RunReport {
   readonly durationMs: number;
 }
 
-const drainLimitMs = 20_000;
+const drainLimitMs = 60_000;
 const quietMs = 1_500;
 /** A cluster has about 150 MB with the programs; the rest is for a minute's events. */
 const smallDiskBytes = 768 * 2 ** 20;
