@@ -70,6 +70,26 @@ describe('alerts that begin together', () => {
     ).toEqual([{ acknowledged: true, at: true }]);
   });
 
+  test('have a title that is a phrase, while each message stays the sentence it is', async () => {
+    const insert = (rule: string, message: string) =>
+      pool.query(
+        `insert into system_alerts (severity, alert_type, message, rule) values ('warning', 'test', $1, $2)`,
+        [message, rule],
+      );
+    await insert('one', 'Half of the events failed, where 1.5 % is usual.');
+    expect(await incidents()).toMatchObject([{ title: 'Half of the events failed, where 1.5 % is usual' }]);
+    await insert('two', 'The rest is slow.');
+    expect(await incidents()).toMatchObject([
+      { title: 'Half of the events failed, where 1.5 % is usual (and 1 more)' },
+    ]);
+    await insert('three', 'Who knows ...');
+    expect(await rows('select message from system_alerts order by id')).toEqual([
+      { message: 'Half of the events failed, where 1.5 % is usual.' },
+      { message: 'The rest is slow.' },
+      { message: 'Who knows ...' },
+    ]);
+  });
+
   test('are news again when one of them is graver', async () => {
     await raise('latency_p95', 'a');
     await raise('error_failure', 'a', 'critical');

@@ -55,6 +55,12 @@ create or replace function nowcast.with_names(names jsonb, added text[]) returns
   ) n
 $$;
 
+-- An alert's message is a sentence; a title is a phrase, which "(and 2 more)" may follow.
+create or replace function nowcast.as_title(message text) returns text
+  language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+  select regexp_replace(message, '([^.])\.\s*$', '\1')
+$$;
+
 drop function if exists nowcast.summarise_incident(bigint);
 
 -- Gives a new alert its incident: the open one that shares its model, or that something joined in the last two minutes,
@@ -99,7 +105,7 @@ begin
   if found is null then
     -- What the next row of the same statement looks for.
     insert into nowcast.incidents (severity, title, summary)
-    values (new.severity, new.message, jsonb_build_object('last_joined_at', now(),
+    values (new.severity, nowcast.as_title(new.message), jsonb_build_object('last_joined_at', now(),
       'models', nowcast.with_names(null, array[new.labels ->> 'model_version'])))
     returning id into found;
   end if;
@@ -138,7 +144,7 @@ begin
 
     update nowcast.incidents i
     set severity = n.severity,
-      title = case when n.alerts > 1 then format('%s (and %s more)', n.lead, n.alerts - 1) else n.lead end,
+      title = nowcast.as_title(n.lead) || case when n.alerts > 1 then format(' (and %s more)', n.alerts - 1) else '' end,
       summary = i.summary || jsonb_build_object('last_joined_at', now(), 'alerts', n.alerts, 'lead', n.lead,
         'models', n.models, 'rules', n.rules)
     from (

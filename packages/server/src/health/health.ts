@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import type pg from 'pg';
 import type { ChannelSummary } from '../alert/delivery.ts';
+import { formatDuration } from '../process/detect/words.ts';
 import type { CanaryReport } from './canary.ts';
 
 /** The article's bound: no event for five minutes is worth a word. */
@@ -133,7 +134,7 @@ export function problemsOf(
 ): string[] {
   const problems: string[] = [];
   if (ageSeconds !== null && ageSeconds > staleAfterSeconds)
-    problems.push(`no event received for ${Math.round(ageSeconds)} s`);
+    problems.push(`no event received for ${silence(ageSeconds)}`);
   if (disk !== null && (disk.free_share < lowDiskShare || disk.free_bytes < lowDiskBytes)) {
     const mebibytes = Math.round(disk.free_bytes / 2 ** 20);
     problems.push(
@@ -143,6 +144,12 @@ export function problemsOf(
   if (status === 'failed')
     problems.push(`the canary did not arrive: the stage ${broken_stage} does not work`);
   return problems;
+}
+
+/** In whole units that have passed: after 9 minutes and 50 seconds it has not been silent for ten. */
+function silence(seconds: number): string {
+  const unit = seconds < 2 * 3_600 ? 60 : seconds < 2 * 86_400 ? 3_600 : 86_400;
+  return formatDuration(Math.floor(seconds / unit) * unit * 1_000);
 }
 
 /** What is wrong with Nowcast itself, whatever the senders do. */
