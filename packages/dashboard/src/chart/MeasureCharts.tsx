@@ -1,5 +1,5 @@
 import { type ReactNode, useMemo } from 'react';
-import { count, dollars, latency, percent, score, tickFigure } from '../data/format.ts';
+import { count, dollars, latency, percent, score } from '../data/format.ts';
 import { ChartPanel, type ChartPanelProps } from './ChartPanel.tsx';
 import { pointsOf, type Series } from './points.ts';
 
@@ -50,10 +50,6 @@ const tokensOf: Read<MeasureRow> = (row) =>
 const confidenceOf: Read<MeasureRow> = (row) => row.avgConfidence;
 const qualityOf: Read<MeasureRow> = (row) => row.avgQuality;
 const costOf: Read<MeasureRow> = (row) => row.costUsd;
-const twoDigits = (value: number) => value.toFixed(2);
-const dollarTick = (value: number) => `$${tickFigure(value)}`;
-const percentTick = (value: number) => `${tickFigure(value)} %`;
-const latencyTick = (ms: number) => (ms < 1_000 ? `${tickFigure(ms)} ms` : `${tickFigure(ms / 1_000)} s`);
 
 /** One chart for each measure that the drawn models have. */
 export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>) {
@@ -90,7 +86,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
         caption={`count, ${each}`}
         kind="stack"
         format={count}
-        axisFormat={tickFigure}
+        unit="count"
       />
       <ChartPanel
         {...common}
@@ -99,7 +95,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
         caption={latencies.caption}
         kind="line"
         format={latency}
-        axisFormat={latencyTick}
+        unit="latency"
         controls={latencies.controls}
       />
       <ChartPanel
@@ -109,7 +105,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
         caption={errors.caption}
         kind="line"
         format={percent}
-        axisFormat={percentTick}
+        unit="percent"
         controls={errors.controls}
       />
       {chart.confidence !== undefined && (
@@ -120,8 +116,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
           caption={`mean, 0 to 1, ${each}`}
           kind="line"
           format={score}
-          axisFormat={twoDigits}
-          upToOne
+          unit="score"
         />
       )}
       {chart.quality !== undefined && (
@@ -132,8 +127,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
           caption={`mean, 0 to 1, ${each}`}
           kind="line"
           format={score}
-          axisFormat={twoDigits}
-          upToOne
+          unit="score"
         />
       )}
       {chart.tokens !== undefined && (
@@ -144,7 +138,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
           caption={`in and out, ${each}`}
           kind="stack"
           format={count}
-          axisFormat={tickFigure}
+          unit="count"
         />
       )}
       {chart.cost !== undefined && (
@@ -155,7 +149,7 @@ export function MeasureCharts<R extends MeasureRow>(props: MeasureChartsProps<R>
           caption={`US dollars, ${each}`}
           kind="stack"
           format={dollars}
-          axisFormat={dollarTick}
+          unit="dollars"
         />
       )}
     </div>

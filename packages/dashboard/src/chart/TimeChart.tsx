@@ -14,6 +14,7 @@ import {
 import { looksLikeFall, type Point, type Series } from './points.ts';
 import { colourOf, dashOf, Swatch } from './Swatch.tsx';
 import type { TimeAxis } from './timeAxis.ts';
+import { type Unit, valueAxis } from './valueAxis.ts';
 
 export interface TimeChartProps {
   /** What a screen reader hears instead of the picture. */
@@ -24,9 +25,7 @@ export interface TimeChartProps {
   /** Compared: keep it with useMemo. */
   readonly axis: TimeAxis;
   readonly format: (value: number) => string;
-  readonly axisFormat: (value: number) => string;
-  /** Values are from 0 to 1 and mostly close to 1: the axis ends there and begins below the lowest. */
-  readonly upToOne?: boolean;
+  readonly unit: Unit;
   /** What a point leads to, and the way there. */
   readonly pick: PointPick;
 }
@@ -41,13 +40,14 @@ const axisStyle = { fill: 'var(--muted)', fontSize: 11 } as const;
 
 /** Loaded after the first paint: Recharts is the largest thing on the page. */
 function TimeChart(props: TimeChartProps) {
-  const { label, kind, points, series, axis, format, axisFormat, upToOne = false, pick } = props;
+  const { label, kind, points, series, axis, format, unit, pick } = props;
   const first = points[0]?.start ?? 0;
   const last = points.at(-1)?.start ?? 0;
   const undrawn =
     kind === 'stack' && axis.underWayMs !== undefined && looksLikeFall(points.map(totalOf))
       ? last
       : undefined;
+  const values = valueAxis(unit, kind === 'stack' ? points.map(totalOf) : points.flatMap(valuesOf));
   return (
     <ResponsiveContainer width="100%" height="100%">
       <ComposedChart
@@ -81,12 +81,14 @@ function TimeChart(props: TimeChartProps) {
         />
         <YAxis
           width={52}
-          tickFormatter={axisFormat}
+          domain={[values.ticks[0]!, values.ticks.at(-1)!]}
+          ticks={values.ticks as number[]}
+          tickFormatter={values.format}
           tick={axisStyle}
           tickLine={false}
           axisLine={false}
-          tickCount={4}
-          {...(upToOne && axisUpToOne(points))}
+          // All of them or none: few are asked for, and one that is left out makes steps look uneven.
+          interval={0}
         />
         <Tooltip
           isAnimationActive={false}
@@ -130,10 +132,8 @@ function totalOf({ values }: Point): number {
   return values.reduce<number>((sum, value) => sum + (value ?? 0), 0);
 }
 
-function axisUpToOne(points: readonly Point[]): { domain: [number, number]; ticks: number[] } {
-  const known = points.flatMap(({ values }) => values.filter((value) => value !== null));
-  const low = Math.min(0.9, Math.floor(Math.min(1, ...known) * 10) / 10);
-  return { domain: [low, 1], ticks: [low, (low + 1) / 2, 1] };
+function valuesOf({ values }: Point): number[] {
+  return values.filter((value) => value !== null);
 }
 
 /**

@@ -1,7 +1,11 @@
 /** Figures as people read them. Every one is written with its unit; the window stands beside it. */
 
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
-const compactFormat = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
+const compactFormat = new Intl.NumberFormat('en', {
+  notation: 'compact',
+  minimumSignificantDigits: 2,
+  maximumSignificantDigits: 3,
+});
 
 export function count(value: number): string {
   return whole.format(value);
@@ -10,13 +14,6 @@ export function count(value: number): string {
 /** For tight places: 12.3K. */
 export function compact(value: number): string {
   return value < 10_000 ? whole.format(value) : compactFormat.format(value);
-}
-
-const tick = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
-
-/** For axes: three digits, since a tick at 1.05 must not say 1.1. */
-export function tickFigure(value: number): string {
-  return value < 10_000 ? String(Number(value.toPrecision(3))) : tick.format(value);
 }
 
 /** "1 request", "1,234 requests". */
@@ -31,7 +28,8 @@ export function percent(value: number): string {
 
 /** Milliseconds up to a second, seconds beyond. */
 export function latency(ms: number): string {
-  if (ms >= 1_000) return `${significant(ms / 1_000)} s`;
+  // Below each other: 1.3 s and 1.0 s.
+  if (ms >= 1_000) return ms < 100_000 ? `${(ms / 1_000).toFixed(1)} s` : `${whole.format(ms / 1_000)} s`;
   return `${significant(ms)} ms`;
 }
 
