@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { reconnectAfterMs } from '../src/data/client.ts';
-import { type ConnectionEvent, initialConnection, isCutOff, step } from '../src/data/connection.ts';
+import {
+  type Connection,
+  type ConnectionEvent,
+  initialConnection,
+  isCutOff,
+  step,
+} from '../src/data/connection.ts';
+import { panelState } from '../src/ui/panelState.ts';
 
 const events: ConnectionEvent[] = [
   'subscribed',
@@ -39,6 +46,20 @@ test('whatever happens, the page is live only after it caught up with everything
     }),
     { numRuns: 500 },
   );
+});
+
+test('what loads while the page opens is never said to be old; after a break it is, until the gap is loaded', () => {
+  const kinds = (...events: ConnectionEvent[]) => {
+    const seen = [initialConnection];
+    for (const event of events) seen.push(step(seen.at(-1)!, event, 0));
+    const kindOf = (connection: Connection) =>
+      panelState({ connection, loaded: true, failure: undefined, empty: false }).kind;
+    return seen.map(kindOf);
+  };
+  expect(kinds('subscribed', 'caughtUp')).toEqual(['loading', 'live', 'live']);
+  expect(kinds('lost', 'subscribed', 'caughtUp')).toEqual(['loading', 'disconnected', 'stale', 'live']);
+  expect(kinds('subscribed', 'lost', 'subscribed').slice(1)).toEqual(['live', 'disconnected', 'stale']);
+  expect(kinds('subscribed', 'caughtUp', 'missed', 'caughtUp').slice(2)).toEqual(['live', 'stale', 'live']);
 });
 
 test('pages that lost the server together come back apart', () => {

@@ -7,7 +7,12 @@ import { bucket, minute } from './support/bucket.ts';
 const now = Date.UTC(2026, 5, 1, 3, 30, 20);
 const thisMinute = now - 20_000;
 
-const connection = (phase: Phase): Connection => ({ phase, currentUntil: now, everLive: true });
+const connection = (phase: Phase): Connection => ({
+  phase,
+  currentUntil: now,
+  everLive: true,
+  opening: false,
+});
 
 function evidence(differences: Partial<Evidence> = {}): Evidence {
   return {
@@ -93,6 +98,43 @@ test('open alerts are reasons, critical ones first and worse', () => {
   const verdict = judge(evidence({ alerts: [alert(), critical] }));
   expect(verdict.level).toBe('bad');
   expect(verdict.reasons.map(({ text }) => text)).toEqual(['down', alert().message]);
+});
+
+test('a failure and the alerts about it are one reason, with its newest figures and the way to its cause', () => {
+  const minutes = [1, 0].map((ago) => bucket({ start: thisMinute - ago * minute, model: 'v2', errors: 10 }));
+  const about = { type: 'error_rate', model: 'v2', severity: 'critical', incidentId: 7 } as const;
+  const alerts = [
+    alert({ ...about, id: 1, message: 'error budget' }),
+    alert({ ...about, id: 2, message: 'failed in the last 10 s' }),
+    alert({ ...about, id: 3, message: 'another one', model: 'v1', incidentId: 8 }),
+    alert({ id: 4, message: 'slow', model: 'v2', incidentId: 7 }),
+  ];
+  expect(judge(evidence({ minutes })).level).toBe('warning');
+  const { level, reasons } = judge(evidence({ minutes, alerts }));
+  expect(level).toBe('bad');
+  expect(reasons).toMatchObject([
+    { id: 'errors v2', level: 'bad', incidentId: 7 },
+    { text: 'another one', incidentId: 8 },
+    { text: 'slow', incidentId: 7 },
+  ]);
+  expect(reasons[0]!.text).toMatch(/^10 % of the requests to v2 failed in the last 5 minutes/);
+});
+
+test('alerts of one incident are one reason: its gravest, oldest, since the first of them', () => {
+  const { reasons } = judge(
+    evidence({
+      alerts: [
+        alert({ id: 4, message: 'grave and late', severity: 'critical', at: now - minute, incidentId: 7 }),
+        alert({ id: 3, message: 'grave', severity: 'critical', at: now - 2 * minute, incidentId: 7 }),
+        alert({ id: 2, message: 'first', at: now - 3 * minute, incidentId: 7 }),
+        alert({ id: 1, message: 'of no incident' }),
+      ],
+    }),
+  );
+  expect(reasons.map(({ text, others, since }) => [text, others, since])).toEqual([
+    ['grave', 2, now - 3 * minute],
+    ['of no incident', undefined, now - 3 * minute],
+  ]);
 });
 
 test('a page that is cut off never says that all is well, only what it knew last', () => {

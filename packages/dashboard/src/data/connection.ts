@@ -35,8 +35,10 @@ export interface Connection {
   readonly phase: Phase;
   /** Browser time of the last moment at which the page was current; undefined before the first. */
   readonly currentUntil: number | undefined;
-  /** Whether anything was ever shown: a first load is "loading", a later one "stale". */
+  /** Whether it was live before. */
   readonly everLive: boolean;
+  /** Until it is live for the first time, or fails: whatever is there was asked for a moment ago, so it is not old. */
+  readonly opening: boolean;
 }
 
 /** Whether nothing reaches the page, as far as is known. */
@@ -48,6 +50,7 @@ export const initialConnection: Connection = {
   phase: 'connecting',
   currentUntil: undefined,
   everLive: false,
+  opening: true,
 };
 
 const same = undefined;
@@ -143,5 +146,6 @@ export function step(connection: Connection, event: ConnectionEvent, until: numb
     phase,
     currentUntil: connection.phase === 'live' ? until : connection.currentUntil,
     everLive: connection.everLive || phase === 'live',
+    opening: connection.opening && phase === 'catchingUp',
   };
 }

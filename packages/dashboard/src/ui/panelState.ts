@@ -20,12 +20,14 @@ export interface PanelFacts {
 }
 
 export function panelState({ connection, loaded, failure, empty }: PanelFacts): PanelState {
-  const { phase, currentUntil } = connection;
+  const { phase, currentUntil, opening } = connection;
   const gone = isCutOff(connection);
   if (gone && loaded) return { kind: 'disconnected', asOf: currentUntil, empty };
   if (failure !== undefined) return { kind: 'error', message: failure.message, older: loaded };
   if (!loaded) return gone ? { kind: 'disconnected', asOf: undefined, empty: false } : { kind: 'loading' };
-  if (phase !== 'live') return { kind: 'stale', asOf: currentUntil, empty };
+  // Subscribed and then loaded is as good as live; before that nothing would follow what was loaded.
+  if (opening && phase === 'connecting') return { kind: 'loading' };
+  if (phase !== 'live' && !opening) return { kind: 'stale', asOf: currentUntil, empty };
   return { kind: empty ? 'empty' : 'live' };
 }
 
