@@ -147,3 +147,17 @@ test('what ended a moment ago is told with its end', async () => {
   expect(errors).toEqual([]);
   await close();
 });
+
+test('when everything fails at once the figures stay in sight: a few reasons, how many more, and where they are', async () => {
+  const { page, errors, close } = await pages.open({ path: '/#key=anon-key' });
+  for (let model = 1; model <= 9; model++) {
+    await pages.server.post(...events(40, () => ({ model_version: `down-${model}`, is_error: true })));
+  }
+  const card = page.getByRole('region', { name: 'Is it working?' });
+  await card.getByText(/^And \d+ more\./).waitFor();
+  expect(await card.locator('[data-reason]').count()).toBe(4);
+  await card.getByRole('link', { name: 'All incidents' }).click();
+  await page.getByRole('heading', { name: 'Open incidents' }).waitFor();
+  expect(errors).toEqual([]);
+  await close();
+});

@@ -1,4 +1,4 @@
-import type { Alert } from './alerts.ts';
+import { type Alert, isOpen } from './alerts.ts';
 import type { Bucket } from './bucket.ts';
 import { type Connection, isCutOff } from './connection.ts';
 import { count, duration, percent, quantity } from './format.ts';
@@ -28,6 +28,8 @@ export interface Reason {
   readonly until?: number;
   /** Where its cause is told. */
   readonly incidentId?: number;
+  /** Alerts of the same incident beside the one that is told. */
+  readonly others?: number;
 }
 
 export interface Verdict {
@@ -81,7 +83,7 @@ export function judge(evidence: Evidence): Verdict {
     const text = `No event for ${duration(silentFor)}.`;
     reasons.push({ id: 'silent', level: 'warning', text, since: newestEventAt });
   }
-  reasons.push(...highErrorRates(minutes, now), ...openAlerts(alerts ?? []));
+  reasons.push(...troubles(highErrorRates(minutes, now), (alerts ?? []).filter(isOpen)));
   if (failures.alerts !== undefined) {
     reasons.push({ id: 'alerts unknown', level: 'warning', text: 'The open alerts could not be loaded.' });
   }
@@ -102,6 +104,47 @@ export function judge(evidence: Evidence): Verdict {
 export function recent(minutes: readonly Bucket[], now: number): readonly Bucket[] {
   const first = Math.floor(now / minuteMs) * minuteMs - verdictWindowMs + minuteMs;
   return minutes.filter(({ start }) => start >= first);
+}
+
+/**
+ * Each trouble once: what fails now, with the alert about it, then the other alerts by their incident. The figures of a
+ * failure are newer than the words of its alert.
+ */
+function troubles(failures: readonly Reason[], alerts: readonly Alert[]): Reason[] {
+  const aboutErrors = (alert: Alert) =>
+    alert.type === 'error_rate' ? failures.find(({ model }) => model === alert.model) : undefined;
+  const told = groupBy(alerts, aboutErrors);
+  const byIncident = groupBy(told.get(undefined) ?? [], ({ id, incidentId }) => incidentId ?? `alert ${id}`);
+  return [
+    ...failures.map((failure) => withAlerts(failure, told.get(failure) ?? [])),
+    ...[...byIncident.values()].map(ofIncident),
+  ];
+}
+
+function withAlerts(failure: Reason, alerts: readonly Alert[]): Reason {
+  const level = alerts.some(isCritical) ? 'bad' : failure.level;
+  const incidentId = alerts.find((alert) => alert.incidentId !== null)?.incidentId ?? undefined;
+  return { ...failure, level, ...(incidentId !== undefined && { incidentId }) };
+}
+
+/** In the words of its gravest, oldest alert, like its title. */
+function ofIncident(alerts: readonly Alert[]): Reason {
+  const lead = [...alerts].sort(
+    (a, b) => Number(isCritical(b)) - Number(isCritical(a)) || a.at - b.at || a.id - b.id,
+  )[0]!;
+  return {
+    id: `alert ${lead.id}`,
+    level: isCritical(lead) ? 'bad' : 'warning',
+    text: lead.message,
+    since: Math.min(...alerts.map(({ at }) => at)),
+    ...(lead.model !== undefined && { model: lead.model }),
+    ...(lead.incidentId !== null && { incidentId: lead.incidentId }),
+    ...(alerts.length > 1 && { others: alerts.length - 1 }),
+  };
+}
+
+function isCritical({ severity }: Alert): boolean {
+  return severity === 'critical';
 }
 
 function highErrorRates(minutes: readonly Bucket[], now: number): Reason[] {
@@ -134,19 +177,6 @@ function failing(minutes: readonly Bucket[], model: string): Pick<Reason, 'since
     else if (row.requests >= minRequests) until = row.start;
   }
   return { ...(since !== undefined && { since }), ...(until !== undefined && { until }) };
-}
-
-function openAlerts(alerts: readonly Alert[]): Reason[] {
-  return alerts
-    .filter((alert) => alert.firing || !alert.acknowledged)
-    .map((alert) => ({
-      id: `alert ${alert.id}`,
-      level: alert.severity === 'critical' ? 'bad' : 'warning',
-      text: alert.message,
-      since: alert.at,
-      ...(alert.model === undefined ? {} : { model: alert.model }),
-      ...(alert.incidentId === null ? {} : { incidentId: alert.incidentId }),
-    }));
 }
 
 function recentTraffic(minutes: readonly Bucket[], now: number): Reason {
