@@ -286,3 +286,38 @@ test('without a network the page says that this device is offline', async () => 
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
   await close();
 });
+
+test('on the narrowest phones the header tells the connection in a word, with every view beside it', async () => {
+  const { page, context, close } = await pages.open();
+  const header = page.getByRole('banner');
+  const fits = async (word: string) => {
+    for (const width of [320, 360, 390]) {
+      await page.setViewportSize({ width, height: 700 });
+      await header.getByText(word, { exact: true }).filter({ visible: true }).first().waitFor();
+      // How much of something lies outside of the screen, or is scrolled away inside of the header.
+      const hidden = await header.evaluate((element) =>
+        [...element.querySelectorAll('*')]
+          // What only screen readers get.
+          .filter((part) => part.clientWidth > 1)
+          .map((part) => {
+            const { left, right } = part.getBoundingClientRect();
+            return Math.max(part.scrollWidth - part.clientWidth, -left, right - window.innerWidth);
+          })
+          .filter((pixels) => pixels > 0.5),
+      );
+      expect(hidden, `${word} at ${width} px`).toEqual([]);
+    }
+  };
+  await fits('Live');
+  await context.setOffline(true);
+  await page.locator('[data-connection="offline"]').waitFor();
+  await fits('Offline');
+  await expectAccessible(page, 'offline on a phone', 'header');
+  await context.setOffline(false);
+  await live(page);
+  // Longer words take no more of the line.
+  await pages.server.down();
+  await page.locator('[data-connection="reconnecting"]').waitFor();
+  await fits('Reconnecting');
+  await close();
+});
