@@ -4,6 +4,7 @@ import { duration, latency, momentOfDay, timeOfDay } from '../data/format.ts';
 import type { IncidentAlert } from '../data/incident.ts';
 import { Panel } from '../ui/Panel.tsx';
 import type { PanelState } from '../ui/panelState.ts';
+import { Sentence } from '../ui/Sentence.tsx';
 import { inLocalTime } from './localTime.ts';
 
 const whats: Record<string, string> = {
@@ -44,9 +45,11 @@ function Explained({ explanation, now }: { explanation: Explanation; now: number
   return (
     <div className="grid gap-4 px-4 pb-4">
       <div className="grid gap-1">
-        <p className="min-w-0 break-words">{local(sentence)}</p>
+        <p className="min-w-0 break-words">
+          <Sentence text={local(sentence)} />
+        </p>
         <p className="min-w-0 break-words font-medium" data-cause>
-          {local(causeSentence)}
+          <Sentence text={local(causeSentence)} />
         </p>
         <p className="text-caption text-muted">
           {dataAgeSeconds !== null &&
@@ -59,7 +62,7 @@ function Explained({ explanation, now }: { explanation: Explanation; now: number
           <ul className="grid gap-1 text-small">
             {causes.slice(1).map((sentence) => (
               <li key={sentence} className="min-w-0 break-words">
-                {local(sentence)}
+                <Sentence text={local(sentence)} />
               </li>
             ))}
           </ul>
@@ -81,7 +84,7 @@ function Explained({ explanation, now }: { explanation: Explanation; now: number
       </div>
       {examples.length > 0 && (
         <div>
-          <h3 className="font-semibold text-small">Examples</h3>
+          <h3 className="mb-1 font-semibold text-small">Examples</h3>
           <ul className="grid gap-2">
             {examples.map((example) => (
               <ExampleLine key={example.id} example={example} now={now} />

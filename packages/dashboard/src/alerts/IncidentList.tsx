@@ -1,6 +1,7 @@
 import { PageLink } from '../app/PageLink.tsx';
 import { duration, quantity, timeOfDay } from '../data/format.ts';
 import type { Incident } from '../data/incident.ts';
+import { Sentence } from '../ui/Sentence.tsx';
 import { IncidentActions } from './IncidentActions.tsx';
 import { SeverityBadge } from './SeverityBadge.tsx';
 
@@ -32,7 +33,7 @@ function IncidentLine({ incident, now }: { incident: Incident; now: number }) {
           </span>
         </div>
         <PageLink path={`/alerts/${id}`} className="min-w-0 break-words font-medium hover:underline">
-          {title}
+          <Sentence text={title} />
         </PageLink>
         <p className="min-w-0 break-words text-caption text-muted">
           {[models.join(', '), alerts > 1 ? quantity(alerts, 'alert') : ''].filter(Boolean).join(' · ')}

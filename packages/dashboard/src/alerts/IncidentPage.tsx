@@ -5,8 +5,10 @@ import { loadIncident } from '../data/alertQueries.ts';
 import { duration, timeOfDay } from '../data/format.ts';
 import type { IncidentAlert } from '../data/incident.ts';
 import type { LiveFeed } from '../data/liveFeed.ts';
+import { defaultRange, rangeReaching } from '../data/range.ts';
 import { Panel, StateNote } from '../ui/Panel.tsx';
 import { isOld } from '../ui/panelState.ts';
+import { Sentence } from '../ui/Sentence.tsx';
 import { useNow } from '../ui/useNow.ts';
 import { ExplanationPanel } from './ExplanationPanel.tsx';
 import { IncidentActions } from './IncidentActions.tsx';
@@ -52,6 +54,8 @@ export function IncidentPage({ id }: { id: number }) {
     );
   const { incident, alerts, timeline } = value;
   const { closedAt, openedAt, severity } = incident;
+  const reaching = rangeReaching(openedAt, now);
+  const range = reaching === defaultRange ? null : reaching.id;
   const explained = explainedOf(alerts, incident.title);
   return (
     <>
@@ -74,14 +78,14 @@ export function IncidentPage({ id }: { id: number }) {
         </div>
         <div role="status" aria-live="polite">
           <h1 className="min-w-0 text-balance break-words font-semibold text-figure tracking-tight">
-            {incident.title}
+            <Sentence text={incident.title} />
           </h1>
         </div>
         {incident.models.length > 0 && (
           <p className="flex min-w-0 flex-wrap gap-x-3 gap-y-1 text-small">
             <span className="text-muted">Model versions</span>
             {incident.models.map((model) => (
-              <PageLink key={model} path="/" params={{ model }}>
+              <PageLink key={model} path="/" params={{ model, range }}>
                 {model}
               </PageLink>
             ))}
@@ -104,7 +108,9 @@ export function IncidentPage({ id }: { id: number }) {
                       {alert.resolvedAt !== null && `, over at ${timeOfDay(alert.resolvedAt, now)}`}
                     </span>
                   </div>
-                  <p className="min-w-0 break-words text-small">{alert.message}</p>
+                  <p className="min-w-0 break-words text-small">
+                    <Sentence text={alert.message} />
+                  </p>
                 </li>
               ))}
             </ul>
@@ -119,7 +125,8 @@ export function IncidentPage({ id }: { id: number }) {
 function explainedOf(alerts: readonly IncidentAlert[], title: string): IncidentAlert | undefined {
   const explained = alerts.filter(({ explanation }) => explanation != null);
   return (
-    explained.find(({ message }) => title.startsWith(message)) ??
+    // A title is a phrase, a message the sentence of it.
+    explained.find(({ message }) => title.startsWith(message.replace(/\.$/, ''))) ??
     explained.find(({ severity }) => severity === 'critical') ??
     explained[0] ??
     alerts[0]

@@ -96,7 +96,7 @@ function judge(
       sentence: failed ? 'Cannot tell: the alerts could not be loaded.' : 'Looking …',
     };
   }
-  if (open.length === 0) return { level: 'good', sentence: 'No, nothing is open.' };
+  if (open.length === 0) return { level: 'good', sentence: 'Nothing is open.' };
   const critical = open.filter(({ severity }) => severity === 'critical').length;
   const waiting = open.filter(({ acknowledged, silenced }) => !acknowledged && !silenced).length;
   const level = critical > 0 ? 'bad' : 'warning';

@@ -97,7 +97,7 @@ function Outcome({ result, now }: { result: BacktestResult; now: number }) {
               {resolved_at === null
                 ? ', still open'
                 : `, lasted ${duration(Date.parse(resolved_at) - Date.parse(opened_at))}`}
-              , {Math.round(delay_seconds)} s after the first bad moment
+              , {duration(1_000 * delay_seconds)} after the first bad moment
             </span>
             <span className="min-w-0 break-words">{message}</span>
           </li>

@@ -11,7 +11,7 @@ import { useAlertLoad } from './useAlertLoad.ts';
 import { useChange } from './useChange.tsx';
 
 const sources: Record<string, string> = {
-  default: 'as delivered',
+  default: 'default',
   config: 'nowcast.config.ts',
   user: 'changed here or by SQL',
 };
@@ -93,7 +93,7 @@ function RuleLine({ rule, isBusy, onToggle, onOpen }: RuleLineProps) {
       />
       <button
         type="button"
-        className="justify-self-start break-all text-left font-medium text-accent underline underline-offset-2"
+        className="justify-self-start break-all text-left font-medium text-accent underline-offset-2 hover:underline"
         onClick={onOpen}
       >
         {name}

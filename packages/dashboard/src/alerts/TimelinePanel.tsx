@@ -1,8 +1,9 @@
-import { timeOfDay, timeWithSeconds } from '../data/format.ts';
+import { momentOfDay } from '../data/format.ts';
 import type { TimelineEntry } from '../data/incident.ts';
 import { Icon, type IconName } from '../ui/Icon.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import type { PanelState } from '../ui/panelState.ts';
+import { Sentence } from '../ui/Sentence.tsx';
 import { untilInLocalTime } from './localTime.ts';
 
 const looks: Record<string, { readonly word: string; readonly icon: IconName; readonly colour: string }> = {
@@ -41,17 +42,13 @@ export function TimelinePanel({ timeline, now, state }: TimelinePanelProps) {
               <Icon name={look.icon} className={`mt-0.5 size-4 ${look.colour}`} />
               <div className="min-w-0">
                 <span className="font-medium">{look.word}</span>{' '}
-                <time
-                  dateTime={new Date(at).toISOString()}
-                  title={timeOfDay(at, now)}
-                  className="text-caption text-muted"
-                >
-                  {timeWithSeconds(at)}
+                <time dateTime={new Date(at).toISOString()} className="text-caption text-muted">
+                  {momentOfDay(at, now)}
                   {who !== null && `, ${who}`}
                   {channel !== null && `, ${channel}`}
                 </time>
                 <p className="break-words text-muted">
-                  {kind === 'silenced' ? untilInLocalTime(text, now) : text}
+                  <Sentence text={kind === 'silenced' ? untilInLocalTime(text, now) : text} />
                 </p>
                 {note !== null && note !== '' && <p className="break-words">“{note}”</p>}
               </div>

@@ -11,6 +11,7 @@ import { Button } from '../ui/Button.tsx';
 import { Icon } from '../ui/Icon.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import { panelState } from '../ui/panelState.ts';
+import { Sentence } from '../ui/Sentence.tsx';
 import { useNow } from '../ui/useNow.ts';
 import { showEvents, showModel, showRange } from './liveView.ts';
 
@@ -64,7 +65,7 @@ export function AlertPanel({ className }: { className?: string }) {
         </p>
       )}
       {alerts.length === 0 && <p className="px-4 pb-4 text-muted text-small">None that is known of.</p>}
-      <ul className="max-h-96 overflow-y-auto">
+      <ul className="max-h-96 overflow-y-auto xl:max-h-80">
         {alerts.map((alert) => (
           <AlertLine key={alert.id} alert={alert} now={now} onAcknowledge={() => acknowledgeOne(alert)} />
         ))}
@@ -88,7 +89,10 @@ function AlertLine({ alert, now, onAcknowledge }: { alert: Alert; now: number; o
   const { severity, type, message, model, at, acknowledged, firing, incidentId } = alert;
   const critical = severity === 'critical';
   return (
-    <li data-alert={alert.id} className="grid gap-1.5 border-line border-t px-4 py-3">
+    <li
+      data-alert={alert.id}
+      className="grid grid-cols-[minmax(0,1fr)] gap-1.5 border-line border-t px-4 py-3"
+    >
       <div className="flex flex-wrap items-center gap-x-2 text-small">
         <span
           className={`inline-flex items-center gap-1.5 font-semibold ${critical ? 'text-bad' : 'text-warning'}`}
@@ -102,17 +106,27 @@ function AlertLine({ alert, now, onAcknowledge }: { alert: Alert; now: number; o
           since {timeOfDay(at, now)}, {duration(now - at)}
         </span>
       </div>
-      <p className="break-words text-small">{message}</p>
+      {model !== undefined && !message.includes(model) && (
+        <p className="truncate text-caption text-muted" title={model}>
+          {model}
+        </p>
+      )}
+      <p className="break-words text-small">
+        <Sentence text={message} />
+      </p>
+      {/* One line: with several alerts each line counts. */}
       <div className="flex flex-wrap items-center gap-1.5">
         {incidentId !== null && <ButtonLink path={`/alerts/${incidentId}`}>Why</ButtonLink>}
         {model !== undefined && (
           <Button
+            title={model}
+            aria-label={`Show ${model}`}
             onClick={() => {
               showRange(rangeReaching(at, now).id);
               showModel(model);
             }}
           >
-            Show <span className="max-w-40 truncate">{model}</span>
+            Show
           </Button>
         )}
         <Button

@@ -5,7 +5,10 @@ import { CopyButton } from '../ui/CopyButton.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import { languages, snippet } from './snippets.ts';
 
-const notes = [
+/** Where `nowcast simulate` sends to by itself. */
+const defaultOrigin = 'http://127.0.0.1:4318';
+
+const notesFor = (origin: string) => [
   {
     term: 'Two fields are required',
     text: '`model_version` and `inference_time_ms`. Every model version gets its own line in each chart.',
@@ -17,6 +20,14 @@ const notes = [
   {
     term: 'Many at once',
     text: 'POST an array to `/telemetry/inference/batch`: 10 to 1,000 events a request cost the least.',
+  },
+  {
+    term: 'By OpenTelemetry',
+    text: `\`OTEL_EXPORTER_OTLP_ENDPOINT=${origin}\` makes events of the spans of model calls.`,
+  },
+  {
+    term: 'Only looking?',
+    text: `\`npx nowcast simulate --history 1h${origin === defaultOrigin ? '' : ` --url ${origin}`}\` sends made-up traffic of several models.`,
   },
   {
     term: 'It is all in PostgreSQL',
@@ -69,7 +80,7 @@ export default function FirstEvent() {
         </Tabs.Root>
         <div className="grid content-start gap-5 text-small lg:pt-3">
           <dl className="grid gap-4">
-            {notes.map(({ term, text }) => (
+            {notesFor(location.origin).map(({ term, text }) => (
               <div key={term}>
                 <dt className="font-semibold">{term}</dt>
                 <dd className="text-muted">{withCode(text)}</dd>
@@ -95,7 +106,7 @@ function withCode(text: string): ReactNode {
     index % 2 === 0 ? (
       part
     ) : (
-      <code key={part} className="break-words font-mono text-caption text-text">
+      <code key={part} className="wrap-anywhere font-mono text-caption text-text">
         {part}
       </code>
     ),
