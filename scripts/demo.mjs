@@ -7,7 +7,7 @@ import { installIfNeeded } from './install.mjs';
 import { StepError } from './run.mjs';
 
 const USAGE = `npm run demo [-- options]
-  --minutes N        how long it runs (default 10)
+  --minutes N        how long it runs (default 10; up to 3 more until its alert is over, where it shows that)
   --new-version N    seconds until the worse version takes half of the images (default 40)
   --once N           send N images as fast as they are read, half of them to the new version, and end`;
 

@@ -9,9 +9,11 @@ const NEXT_LINE = '\n         ';
 /**
  * Tells of the alerts of the demo's models as they open, are explained and end, in Nowcast's own words, until `signal` says stop.
  *
- * @param {{ nowcastUrl: string, signal: AbortSignal, tell: (line: string) => void }} options
+ * @param {{
+ *   nowcastUrl: string, signal: AbortSignal, tell: (line: string) => void, looked: (open: number) => void,
+ * }} options `looked` hears how many of them are open, whenever that was looked up and told
  */
-export async function followAlerts({ nowcastUrl, signal, tell }) {
+export async function followAlerts({ nowcastUrl, signal, tell, looked }) {
   const since = new Date().toISOString();
   const query = new URLSearchParams({
     select: 'id,message,status,incident_id,explanation',
@@ -60,6 +62,7 @@ export async function followAlerts({ nowcastUrl, signal, tell }) {
         tell(`That alert is over: ${alert.message}`);
       }
     }
+    looked(alerts.filter(({ status }) => status === 'firing').length);
     await setTimeout(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
   }
 }

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { followAlerts } from './alerts.js';
 import { DemoError, startChild } from './children.js';
+import { endingOf, isOver } from './ending.js';
 import { Story } from './story.js';
 import { sendImages } from './traffic.js';
 
@@ -25,18 +26,32 @@ export async function runDemo({ minutes, newVersionAfterSeconds, once }, signal)
     void child.ended.then((why) => stopping.abort(why));
     return child.url;
   };
-  const timer = once === undefined ? setTimeout(() => stopping.abort(), minutes * 60_000) : undefined;
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
   try {
     const running = await findNowcast();
     const nowcastUrl = running ?? keep(await startNowcast(stop));
     const serviceUrl = keep(await startOcrService(nowcastUrl, stop));
     const plan = once === undefined ? actsWithin(newVersionAfterSeconds, minutes * 60) : [];
+    const ending = endingOf(plan, minutes * 60);
     const story = new Story({ nowcastUrl, serviceUrl, ours: running === undefined });
-    if (once === undefined) {
-      story.begin(plan, minutes);
-      followAlerts({ nowcastUrl, signal: stop, tell: (line) => story.tell(line) });
-    }
     const begun = performance.now();
+    if (once === undefined) {
+      story.begin(plan, ending);
+      let openAlerts = 0;
+      followAlerts({
+        nowcastUrl,
+        signal: stop,
+        tell: (line) => story.tell(line),
+        looked: (open) => {
+          openAlerts = open;
+        },
+      });
+      timer = setInterval(() => {
+        const elapsedSeconds = (performance.now() - begun) / 1_000;
+        if (isOver(ending, { elapsedSeconds, openAlerts })) stopping.abort();
+      }, 500);
+    }
     await sendImages({
       serviceUrl,
       signal: stop,
@@ -56,7 +71,7 @@ export async function runDemo({ minutes, newVersionAfterSeconds, once }, signal)
     // What stopping interrupts has not failed.
     if (!stop.aborted) stopping.abort(error);
   }
-  clearTimeout(timer);
+  clearInterval(timer);
   const why = stopping.signal.reason;
   // The service first: its last events still find a Nowcast.
   for (const child of children.reverse()) await child.stop();

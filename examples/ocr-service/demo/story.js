@@ -35,9 +35,9 @@ export class Story {
 
   /**
    * @param {{ act: import('./plan.js').Act, afterSeconds: number }[]} plan
-   * @param {number} minutes
+   * @param {import('./ending.js').Ending} ending
    */
-  begin(plan, minutes) {
+  begin(plan, { earliestSeconds, latestSeconds }) {
     const { nowcastUrl, serviceUrl, ours } = this.#where;
     const at = (/** @type {number} */ seconds) => clockTime(new Date(Date.now() + seconds * 1_000));
     console.log(`
@@ -45,7 +45,7 @@ Open ${nowcastUrl}${ours ? '' : ' (the Nowcast that was running already)'}
 
   now    ocr-v1 reads images: invoices, receipts, letters, signs. Some are blurred or turned: less confidence.
          One in 48 is damaged: an error.
-${plan.map(({ act, afterSeconds }) => `  ${at(afterSeconds)}  ${ACTS[act].ahead}\n`).join('')}  ${at(minutes * 60)}  The end; Ctrl-C ends it sooner.${ours ? ' The events stay: npm start shows them again.' : ''}
+${plan.map(({ act, afterSeconds }) => `  ${at(afterSeconds)}  ${ACTS[act].ahead}\n`).join('')}  ${at(earliestSeconds)}  The end${latestSeconds > earliestSeconds ? ', once the alert is over' : ''}; Ctrl-C ends it sooner.${ours ? ' The events stay: npm start shows them again.' : ''}
 
 Send an image of your own: curl --data-binary @image.png ${serviceUrl}/ocr
 `);

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { reservedPort } from '../../../packages/server/test/support/ports.ts';
 import { temporaryDirectory } from '../../../packages/server/test/support/processes.ts';
 import { startTestServer, type TestServer } from '../../../packages/server/test/support/server.ts';
+import { endingOf, isOver } from '../demo/ending.js';
 import { imageOf, render } from '../demo/images.js';
 import { upload } from '../demo/plan.js';
 import { documentKind } from '../src/documentKind.js';
@@ -212,6 +213,18 @@ test.each([
 });
 
 describe('npm run demo', () => {
+  test('ends by the clock, but where there is time for the end of its alert not before that', () => {
+    const plan = [{ act: 'takenBack', afterSeconds: 220 }] as const;
+    const whole = endingOf([...plan], 600);
+    expect(isOver(whole, { elapsedSeconds: 599, openAlerts: 0 })).toBe(false);
+    expect(isOver(whole, { elapsedSeconds: 600, openAlerts: 0 })).toBe(true);
+    expect(isOver(whole, { elapsedSeconds: 700, openAlerts: 1 })).toBe(false);
+    // Something else may be wrong with it.
+    expect(isOver(whole, { elapsedSeconds: 780, openAlerts: 1 })).toBe(true);
+    for (const short of [endingOf([...plan], 240), endingOf([], 240)])
+      expect(isOver(short, { elapsedSeconds: 240, openAlerts: 1 })).toBe(true);
+  });
+
   test('shows both versions every kind of image and document', () => {
     const uploads = Array.from({ length: 96 }, (_, number) => upload(number, 'newVersion'));
     for (const version of ['ocr-v1', 'ocr-v2']) {
