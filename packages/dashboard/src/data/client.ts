@@ -3,7 +3,7 @@ import type { ServerClock } from './serverClock.ts';
 
 /** Shorter than supabase-js' 25 s: a dead connection is noticed, and said, within two of them. */
 const heartbeatMs = 10_000;
-const requestTimeoutMs = 15_000;
+export const requestTimeoutMs = 15_000;
 const reconnectStepsMs = [300, 1_000, 2_000, 5_000];
 
 export interface ClientHooks {

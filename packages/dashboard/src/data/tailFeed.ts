@@ -23,6 +23,8 @@ const sampleEveryMs = 1_000;
 const sampledEvents = 24;
 /** Quiet looks before it subscribes again: the pulse of a flood may come a little after its first rows. */
 const quietLooks = 3;
+/** Counted anew from time to time: the feed lets go of minutes that are older than two hours. */
+const recountMs = 30 * minuteMs;
 
 export interface Tail {
   /** Newest first. */
@@ -50,10 +52,17 @@ export class TailFeed {
   #unsubscribe: (() => void) | undefined;
   #drawTimer: ReturnType<typeof setTimeout> | undefined;
   #sampleTimer: ReturnType<typeof setTimeout> | undefined;
+  #settleTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Server time. */
+  #startedAt = 0;
   /** Requests of the pulse from this minute on are what is accounted for: drawn, or counted as not shown. */
   #sinceMinute = 0;
   #requestsAtStart = 0;
   #accounted = 0;
+  /** Rows come, and what came before them was looked up: whatever is missing now is lost. */
+  #isStreaming = false;
+  /** What was missing a second ago. */
+  #wasMissing = 0;
   #quiet = 0;
   #epoch = 0;
   #second = { startedAt: 0, events: 0 };
@@ -69,7 +78,8 @@ export class TailFeed {
     if (this.#run !== undefined) return;
     this.#run = ++runs;
     this.#epoch = this.#feed.data.get().epoch;
-    this.#sinceMinute = Math.floor(this.#feed.clock.now() / minuteMs) * minuteMs;
+    this.#startedAt = this.#feed.clock.now();
+    this.#sinceMinute = Math.floor(this.#startedAt / minuteMs) * minuteMs;
     this.#requestsAtStart = this.#requests();
     this.#accounted = 0;
     this.#unsubscribe = this.#feed.data.subscribe(() => this.#liveChanged());
@@ -81,9 +91,8 @@ export class TailFeed {
     this.#run = undefined;
     this.#unsubscribe?.();
     this.#leave();
-    clearTimeout(this.#sampleTimer);
-    clearTimeout(this.#drawTimer);
-    this.#sampleTimer = this.#drawTimer = undefined;
+    for (const timer of [this.#sampleTimer, this.#settleTimer, this.#drawTimer]) clearTimeout(timer);
+    this.#sampleTimer = this.#settleTimer = this.#drawTimer = undefined;
     this.#waiting = [];
   }
 
@@ -114,6 +123,8 @@ export class TailFeed {
   #leave(): void {
     const channel = this.#channel;
     this.#channel = undefined;
+    this.#isStreaming = false;
+    this.#wasMissing = 0;
     if (channel !== undefined) void this.#feed.client.removeChannel(channel);
   }
 
@@ -128,9 +139,13 @@ export class TailFeed {
       this.#quiet = 0;
       this.#sampleSoon();
     }
-    this.#accounted++;
+    const event = readEvent(row);
+    // It was looked up before its frame came.
+    if ([...this.#events, ...this.#waiting].some(({ id }) => id === event.id)) return;
+    // Late events belong to minutes that are not counted.
+    if (event.at >= this.#sinceMinute) this.#accounted++;
     // Only the newest are ever drawn, so the others need not be kept until then.
-    if (this.#waiting.push(readEvent(row)) > drawnAtOnce) {
+    if (this.#waiting.push(event) > drawnAtOnce) {
       this.#waiting.shift();
       this.#notShown++;
     }
@@ -150,13 +165,35 @@ export class TailFeed {
       }
     } else if (this.#mode === 'sample') {
       this.#sampleSoon();
+    } else {
+      this.#settleSoon();
     }
+  }
+
+  /**
+   * Rows that came while the channel was being joined, or that sampling left out, are never streamed: the pulse tells
+   * how many. What is missing twice is not merely on its way.
+   */
+  #settleSoon(): void {
+    this.#settleTimer ??= setTimeout(() => {
+      this.#settleTimer = undefined;
+      if (!this.#isStreaming) return;
+      const missing = this.#missing();
+      const lost = Math.min(missing, this.#wasMissing);
+      this.#wasMissing = missing - lost;
+      if (lost > 0) {
+        this.#accounted += lost;
+        this.#notShown += lost;
+        this.#drawSoon();
+      }
+      if (this.#wasMissing > 0) this.#settleSoon();
+    }, sampleEveryMs);
   }
 
   #sampleSoon(): void {
     const run = this.#run;
     this.#sampleTimer ??= setTimeout(async () => {
-      const came = Math.max(0, this.#requests() - this.#requestsAtStart - this.#accounted);
+      const came = this.#missing();
       if (came > 0) {
         this.#accounted += came;
         const drawn = await this.#look(sampledEvents);
@@ -186,8 +223,14 @@ export class TailFeed {
       this.#failure = undefined;
       const known = new Set([...this.#events, ...this.#waiting].map(({ id }) => id));
       const fresh = newest.filter(({ id }) => !known.has(id));
+      // A sample is taken of what is accounted for already.
+      if (this.#mode === 'stream') this.#accounted += fresh.filter(({ at }) => at >= this.#startedAt).length;
       this.#waiting.unshift(...fresh.reverse());
       this.#draw();
+      if (this.#mode === 'stream' && this.#channel !== undefined) {
+        this.#isStreaming = true;
+        this.#settleSoon();
+      }
       return fresh.length;
     } catch (error) {
       if (run !== this.#run) return 0;
@@ -196,6 +239,18 @@ export class TailFeed {
       this.#draw();
       return 0;
     }
+  }
+
+  /** Requests of the pulse that are neither drawn nor counted as not shown. */
+  #missing(): number {
+    const missing = this.#requests() - this.#requestsAtStart - this.#accounted;
+    const minute = Math.floor(this.#feed.clock.now() / minuteMs) * minuteMs;
+    if (minute - this.#sinceMinute > recountMs) {
+      this.#sinceMinute = minute;
+      this.#requestsAtStart = this.#requests();
+      this.#accounted = -missing;
+    }
+    return Math.max(0, missing);
   }
 
   #requests(): number {

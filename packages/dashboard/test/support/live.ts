@@ -1,13 +1,14 @@
 import type { Browser, Page } from 'playwright-core';
 import { expect } from 'vitest';
-import { openPage, type WatchedPage } from './browser.ts';
+import { requestTimeoutMs } from '../../src/data/client.ts';
+import { openPage, type WatchedPage, waitAtMostMs } from './browser.ts';
 import type { Event, TestServer } from './server.ts';
 
 type Options = Parameters<typeof openPage>[2] & { path?: string };
 
 /** Waits until what is asked for is so. */
 export function eventually<T>(ask: () => T | Promise<T>) {
-  return expect.poll(ask, { interval: 25 });
+  return expect.poll(ask, { interval: 25, timeout: waitAtMostMs });
 }
 
 /** The product's page, opened and live. */
@@ -38,6 +39,29 @@ export async function tileValue(page: Page, label: string): Promise<number> {
 
 export async function panelState(page: Page, title: string, state: string): Promise<void> {
   await page.locator(`[data-panel="${title}"][data-state="${state}"]`).waitFor();
+}
+
+/** A request that a test holds up stays under way for as long as the test looks, not until the page gives it up. */
+export async function neverGiveUp(page: Page): Promise<void> {
+  await page.addInitScript((requestTimeoutMs) => {
+    const real = window.setTimeout;
+    const patient = (...given: Parameters<typeof window.setTimeout>) =>
+      given[1] === requestTimeoutMs ? 0 : real.apply(window, given);
+    Object.assign(window, { setTimeout: patient });
+  }, requestTimeoutMs);
+}
+
+/** What the connection was said to be, one after the other: what is there for a moment is missed by whoever asks. */
+export async function recordPhases(page: Page): Promise<() => Promise<string[]>> {
+  await page.addInitScript(() => {
+    const phases: string[] = [];
+    Object.assign(window, { phases });
+    new MutationObserver(() => {
+      const phase = document.querySelector('[data-connection]')?.getAttribute('data-connection');
+      if (phase != null && phase !== phases.at(-1)) phases.push(phase);
+    }).observe(document, { subtree: true, childList: true, attributes: true });
+  });
+  return () => page.evaluate(() => (window as unknown as { phases: string[] }).phases);
 }
 
 /** The page comes to rest: for two seconds of its own time it asks for nothing, once what was under way has ended. */

@@ -18,13 +18,17 @@ export interface PagesOptions {
   readonly prepare?: (server: TestServer) => Promise<unknown>;
 }
 
-/** For a test file: a Nowcast of its own and a browser, from before its first test to after its last. */
+/**
+ * For a test file: a Nowcast of its own and a browser, from before its first test to after its last. Of its rules only
+ * the one that judges each event by itself is on: to the others a test that takes minutes is traffic that stopped.
+ */
 export function startPages({ env = {}, prepare }: PagesOptions = {}): Pages {
   forBrowsers();
   let server: TestServer | undefined;
   let browser: Browser | undefined;
   beforeAll(async () => {
     [server, browser] = await Promise.all([TestServer.start(env), launchBrowser()]);
+    await server.update('alert_rules', 'name=neq.high_latency', { enabled: false });
     await prepare?.(server);
   });
   afterAll(async () => {

@@ -90,6 +90,11 @@ export class TestServer {
     await this.#send(`/rest/v1/${table}`, row);
   }
 
+  /** @param rows which ones, as PostgREST filters them */
+  async update(table: string, rows: string, values: Record<string, unknown>): Promise<void> {
+    await this.#send(`/rest/v1/${table}?${rows}`, values, 'PATCH');
+  }
+
   /** Runs `nowcast …` on this server's data. @returns what it printed */
   async cli(...args: string[]): Promise<string> {
     return await run(process.execPath, [path.join(root, 'packages/server/bin/nowcast.mjs'), ...args], {
@@ -104,9 +109,9 @@ export class TestServer {
     return (await answer.json()) as Record<string, unknown>[];
   }
 
-  async #send(path: string, body: unknown): Promise<void> {
+  async #send(path: string, body: unknown, method = 'POST'): Promise<void> {
     const answer = await fetch(this.url + path, {
-      method: 'POST',
+      method,
       headers: { 'content-type': 'application/json', ...this.#headers() },
       body: JSON.stringify(body),
     });
