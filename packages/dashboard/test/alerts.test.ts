@@ -9,6 +9,7 @@ import {
   expectNoSidewaysScroll,
   expectRest,
   live,
+  neverGiveUp,
   panel,
   panelState,
 } from './support/live.ts';
@@ -84,6 +85,14 @@ async function resolveAll(): Promise<void> {
 
 async function rowsOf(path: string): Promise<Record<string, unknown>[]> {
   return await pages.server.read(path);
+}
+
+/** Live, and told which alerts were open before: the page is live without them. */
+async function watching(page: Page, go: () => Promise<unknown>): Promise<void> {
+  const told = page.waitForResponse(/\/system_alerts/);
+  await go();
+  await live(page);
+  await told;
 }
 
 const line = (page: Page, id: number) => page.locator(`[data-incident="${id}"]`);
@@ -189,19 +198,16 @@ test('a critical alert raises one toast in every open tab, on every view, and on
     }
     Object.assign(window, { Notification: Recorded });
   });
-  await first.page.reload();
-  await live(first.page);
+  await watching(first.page, () => first.page.reload());
   const second = await first.context.newPage();
-  await second.goto(`${pages.server.url}/pipeline`);
-  await live(second);
+  await watching(second, () => second.goto(`${pages.server.url}/pipeline`));
   // A tab in the background draws no frames.
   const hidden = await first.context.newPage();
   await hidden.addInitScript(() => {
     Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' });
     window.requestAnimationFrame = () => 0;
   });
-  await hidden.goto(`${pages.server.url}/pipeline`);
-  await live(hidden);
+  await watching(hidden, () => hidden.goto(`${pages.server.url}/pipeline`));
   for (const page of [first.page, second]) expect(await page.locator('[data-toast]').count()).toBe(0);
   const id = await raise('loud');
   await raise('loud', { rule: 'second_loud', message: 'loud is slow' });
@@ -231,8 +237,38 @@ test('a critical alert raises one toast in every open tab, on every view, and on
   await resolveAll();
 });
 
+test('a critical alert that begins while the open ones are still being loaded is told like any other', async () => {
+  let pushed = false;
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const { page, close } = await pages.open({
+    path: `/${service}`,
+    before: async (page) => {
+      await neverGiveUp(page);
+      page.on('websocket', (socket) =>
+        socket.on('framereceived', ({ payload }) => {
+          pushed ||= String(payload).includes('requests to sudden fail');
+        }),
+      );
+      await page.route('**/rest/v1/system_alerts*', async (route) => {
+        const response = await route.fetch();
+        await held;
+        await route.fulfill({ response });
+      });
+    },
+  });
+  const id = await raise('sudden');
+  await eventually(() => pushed).toBe(true);
+  answer();
+  await page.locator(`[data-toast="incident ${id}"]`).waitFor();
+  await close();
+  await resolveAll();
+});
+
 test('a rule is tried on what was stored before it is saved, and a complaint of the server stands at its field', async () => {
-  const { page, errors, close } = await pages.open({ path: `/alerts${service}` });
+  const { page, errors, close } = await pages.open({ path: `/alerts${service}`, before: neverGiveUp });
   const rules = panel(page, 'Rules');
   await rules.getByRole('button', { name: 'New threshold' }).click();
   const dialog = page.getByRole('dialog', { name: 'New threshold' });
@@ -252,7 +288,18 @@ test('a rule is tried on what was stored before it is saved, and a complaint of 
   await dialog.waitFor({ state: 'detached' });
   const row = rules.locator('[data-row="many_errors"]');
   await row.getByText('> 10').waitFor();
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  await page.route('**/rest/v1/alert_rules*', async (route) => {
+    if (route.request().method() === 'PATCH') await held;
+    await route.continue();
+  });
   await row.getByRole('checkbox').click();
+  // Until it is told, the way back would be that of the change before, and take the rule away.
+  await eventually(() => page.getByRole('button', { name: 'Undo' }).isDisabled()).toBe(true);
+  answer();
   await eventually(() => rowsOf('alert_rules?select=enabled&name=eq.many_errors')).toEqual([
     { enabled: false },
   ]);

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
-import { eventually, expectNoSidewaysScroll, panel, panelState, tileValue } from './support/live.ts';
+import { event, eventually, expectNoSidewaysScroll, panel, panelState, tileValue } from './support/live.ts';
 import { startPages } from './support/pages.ts';
 
 const pages = startPages();
@@ -29,7 +29,10 @@ test('a newcomer copies the first event, sends it, and the page turns live by it
 
   await page.getByRole('tab', { name: 'TypeScript' }).click();
   await page.getByRole('button', { name: 'Copy the TypeScript example' }).click();
-  const example = await page.evaluate(() => navigator.clipboard.readText());
+  // Written a moment after the click.
+  const copied = () => page.evaluate(() => navigator.clipboard.readText());
+  await eventually(copied).toContain('await fetch(');
+  const example = await copied();
   const loads = requests.filter((url) => url.endsWith('/')).length;
   await runAsModule(example);
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
@@ -43,6 +46,16 @@ test('a newcomer copies the first event, sends it, and the page turns live by it
   await eventually(() => minutesShown(page, 'Latency')).toBeLessThan(10);
   expect(requests.filter((url) => url.endsWith('/')).length).toBe(loads);
   expect(errors).toEqual([]);
+  await close();
+});
+
+test('a first event that comes while the page asks is not overlooked', async () => {
+  await pages.server.post(event());
+  const { page, close } = await pages.open({
+    // As answered before it came.
+    before: (page) => page.route(/inference_logs\?select=timestamp&/, (route) => route.fulfill({ json: [] })),
+  });
+  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
   await close();
 });
 

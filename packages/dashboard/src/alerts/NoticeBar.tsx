@@ -1,11 +1,12 @@
 import { useCell } from '../data/cell.ts';
 import { Button } from '../ui/Button.tsx';
-import { notice } from './notice.ts';
+import { changesUnderWay, notice } from './notice.ts';
 import { useChange } from './useChange.tsx';
 
 export function NoticeBar() {
   const current = useCell(notice);
-  const { run, busy, dialog } = useChange('Undoing');
+  const isOfEarlier = useCell(changesUnderWay) > 0;
+  const { run, dialog } = useChange('Undoing');
   return (
     <>
       {/* Always there, and out of the grid while it says nothing: what appears in it is announced. */}
@@ -19,7 +20,7 @@ export function NoticeBar() {
             <span className="ml-auto flex gap-1">
               {current.undo !== undefined && (
                 <Button
-                  disabled={busy}
+                  disabled={isOfEarlier}
                   onClick={() =>
                     run(async (client) => {
                       await current.undo?.(client);

@@ -11,3 +11,6 @@ export interface Notice {
 }
 
 export const notice = new Cell<Notice | undefined>(undefined);
+
+/** How many changes are under way: until they are told, the notice is of an earlier one, and so is its way back. */
+export const changesUnderWay = new Cell(0);

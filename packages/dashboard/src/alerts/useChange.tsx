@@ -2,7 +2,7 @@ import { type ReactNode, useState } from 'react';
 import { ServiceKeyDrawer } from '../app/ServiceKeyDrawer.tsx';
 import { signIn, useFeed } from '../app/session.ts';
 import { LoadError } from '../data/queries.ts';
-import { type ChangeOf, type Notice, notice } from './notice.ts';
+import { type ChangeOf, changesUnderWay, type Notice, notice } from './notice.ts';
 
 export interface Change {
   /** @returns whether it was done */
@@ -24,6 +24,7 @@ export function useChange(what: string): Change {
     busy,
     async run(change, onProblem) {
       setBusy(true);
+      changesUnderWay.set(changesUnderWay.get() + 1);
       try {
         notice.set(await change(feed.client));
         return true;
@@ -34,6 +35,7 @@ export function useChange(what: string): Change {
         else notice.set({ text: `${what} did not work: ${problem}`, failed: true });
         return false;
       } finally {
+        changesUnderWay.set(changesUnderWay.get() - 1);
         setBusy(false);
       }
     },
@@ -44,14 +46,17 @@ export function useChange(what: string): Change {
         onKey={(key) => {
           // The view starts anew with the key, so what follows is told by the notice.
           const { client } = signIn(key);
-          refused(client).then(
-            (done) => notice.set(done),
-            (error: unknown) =>
-              notice.set({
-                text: `${what} did not work: ${error instanceof Error ? error.message : String(error)}`,
-                failed: true,
-              }),
-          );
+          changesUnderWay.set(changesUnderWay.get() + 1);
+          refused(client)
+            .then(
+              (done) => notice.set(done),
+              (error: unknown) =>
+                notice.set({
+                  text: `${what} did not work: ${error instanceof Error ? error.message : String(error)}`,
+                  failed: true,
+                }),
+            )
+            .finally(() => changesUnderWay.set(changesUnderWay.get() - 1));
         }}
       />
     ),

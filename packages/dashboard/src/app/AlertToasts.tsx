@@ -29,7 +29,8 @@ export function AlertToasts() {
   useEffect(() => {
     if (alerts === undefined) return;
     if (told?.feedId !== feed.id) {
-      const news = new Set(critical.map(newsOf));
+      const before = critical.filter(({ id }) => !feed.hasBegunMeanwhile(id));
+      const news = new Set(before.map(newsOf));
       setTold({ feedId: feed.id, news });
       setClosed(news);
       return;

@@ -54,6 +54,8 @@ export class LiveFeed {
   #loading: { readonly minutes: Minutes; readonly alerts: Map<number, Alert> } | undefined;
   #alerts = new Map<number, Alert>();
   #alertsLoaded = false;
+  /** Alerts that began while those that were open before were still being loaded. */
+  readonly #begunMeanwhile = new Set<number>();
   #newestEventAt: number | null | undefined;
   #arrived = 0;
   #epoch = 0;
@@ -116,9 +118,16 @@ export class LiveFeed {
     void this.#catchUp(0);
   };
 
-  /** An alert as the page knows it to be by now; the server's own word follows. */
-  changeAlert(alert: Alert): void {
-    this.#alerts.set(alert.id, alert);
+  /** Whether an open alert is news, though it was not there without others when alerts were first known. */
+  hasBegunMeanwhile(alertId: number): boolean {
+    return this.#begunMeanwhile.has(alertId);
+  }
+
+  /** As the page knows by now; the server's own word follows, or came before and may say more. */
+  acknowledged(alertId: number): void {
+    const alert = this.#alerts.get(alertId);
+    if (alert === undefined) return;
+    this.#alerts.set(alertId, { ...alert, acknowledged: true });
     this.#publishSoon();
   }
 
@@ -127,13 +136,17 @@ export class LiveFeed {
     const pulse = { schema: 'public', table: 'metrics_pulse' } as const;
     const takePulse = ({ new: row }: { new: Record<string, unknown> }) => this.#takePulse(readBucket(row));
     const takeAlert = ({ new: row }: { new: Record<string, unknown> }) => this.#takeAlert(readAlert(row));
+    const takeNewAlert = ({ new: row }: { new: Record<string, unknown> }) => {
+      if (!this.#alertsLoaded) this.#begunMeanwhile.add(Number(row.id));
+      this.#takeAlert(readAlert(row));
+    };
     const alerts = { schema: 'public', table: 'system_alerts' } as const;
     const channel = this.client
       // A name of its own each time: the client would hand out the one that is still leaving.
       .channel(`live-${++this.#subscriptions}`)
       .on('postgres_changes', { event: 'INSERT', ...pulse }, takePulse)
       .on('postgres_changes', { event: 'UPDATE', ...pulse }, takePulse)
-      .on('postgres_changes', { event: 'INSERT', ...alerts }, takeAlert)
+      .on('postgres_changes', { event: 'INSERT', ...alerts }, takeNewAlert)
       .on('postgres_changes', { event: 'UPDATE', ...alerts }, takeAlert)
       // The server says so when it could not deliver everything.
       .on('system', {}, ({ status }: { status?: string }) => {
@@ -177,7 +190,11 @@ export class LiveFeed {
     const metrics = this.#load('metrics', isCurrent, figures, ([buckets, newestEventAt]) => {
       for (const bucket of buckets) next.minutes.merge(bucket);
       this.#minutes = next.minutes;
-      this.#newestEventAt = later(this.#newestEventAt, newestEventAt);
+      // Asked side by side: the first event of all may have come between the two answers, or after both.
+      this.#newestEventAt = later(
+        this.#newestEventAt,
+        newestEventAt ?? newestOf(next.minutes.rows(), clock.now()),
+      );
       this.#epoch++;
       // Asked for without a live connection: nothing follows.
       if (isCutOff(this.connection.get())) this.#stillAt = clock.now();
@@ -301,7 +318,8 @@ export class LiveFeed {
     clearTimeout(this.#answerDue);
     this.#doubt = setTimeout(() => this.#happened('woke'), doubtMs);
     this.#answerDue = setTimeout(() => void this.#reconnect(), answerMs);
-    void this.client.realtime.sendHeartbeat();
+    // One that is under way asks the same, and a second one would count as its timeout.
+    if (this.client.realtime.pendingHeartbeatRef === null) void this.client.realtime.sendHeartbeat();
   }
 
   async #reconnect(): Promise<void> {
@@ -330,6 +348,12 @@ export class LiveFeed {
     this.#asleepSince = undefined;
     this.#stillAt = undefined;
   }
+}
+
+/** Within its minute: when the newest event came at the latest. null where no minute has begun yet. */
+function newestOf(minutes: readonly Bucket[], now: number): number | null {
+  const newest = minutes.findLast(({ start }) => start <= now);
+  return newest === undefined ? null : Math.min(now, newest.start + minuteMs - 1);
 }
 
 function later(known: number | null | undefined, heard: number | null): number | null {

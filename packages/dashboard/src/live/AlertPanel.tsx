@@ -31,7 +31,7 @@ export function AlertPanel({ className }: { className?: string }) {
     try {
       setProblem(undefined);
       await acknowledge(feed.client, alert.id);
-      feed.changeAlert({ ...alert, acknowledged: true });
+      feed.acknowledged(alert.id);
     } catch (error) {
       const denied = error instanceof LoadError && (error.status === 401 || error.status === 403);
       if (denied) setRefused(alert);
