@@ -23,23 +23,25 @@ afterAll(async () => {
 });
 
 test("the article's component, unmodified but for URL and key, sees events and alerts within a second", async () => {
-  const subscribed: string[] = [];
+  const subscribed = new Set<string>();
   const { page, errors, close } = await openPage(browser, article.url, {
     before: async (page) => {
       page.on('websocket', (socket) =>
         socket.on('framereceived', ({ payload }) => {
-          if (/"phx_reply",\{"status":"ok","response":\{"postgres_changes":\[\{/.test(String(payload))) {
-            subscribed.push(String(payload));
-          }
+          const [, topic] =
+            /"(realtime:[\w-]+)","phx_reply",\{"status":"ok","response":\{"postgres_changes":\[\{/.exec(
+              String(payload),
+            ) ?? [];
+          if (topic !== undefined) subscribed.add(topic);
         }),
       );
     },
   });
-  await eventually(() => subscribed.length).toBe(2);
+  await eventually(() => [...subscribed].sort()).toEqual(['realtime:alerts', 'realtime:inference-logs']);
 
   await server.postOne({ model_version: 'ocr-v1', inference_time_ms: 100, confidence_score: 0.97 });
   await page.locator('#chart', { hasText: 'ocr-v1: 1 requests' }).waitFor();
-  expect(await page.locator('#stats').textContent()).toBe('1 requests, 100 ms');
+  await page.locator('#stats', { hasText: /^1 requests, 100 ms$/ }).waitFor();
 
   await server.postOne({ model_version: 'ocr-v1', inference_time_ms: 9_000 });
   await page.locator('#alerts', { hasText: 'warning: Inference latency spike: 9000' }).waitFor();
@@ -50,7 +52,7 @@ test("the article's component, unmodified but for URL and key, sees events and a
     message: 'The model is down.',
   });
   await page.locator('#alerts', { hasText: 'critical: The model is down.' }).waitFor();
-  expect(await page.title()).toBe('The model is down.');
+  await eventually(() => page.title()).toBe('The model is down.');
   expect(errors).toEqual([]);
   await close();
 });

@@ -2,7 +2,18 @@ import type { Page, WebSocketRoute } from 'playwright-core';
 import { beforeEach, expect, test } from 'vitest';
 import { expectAccessible } from './support/axe.ts';
 import { openPage } from './support/browser.ts';
-import { ago, event, events, eventually, live, panel, panelState, tileValue } from './support/live.ts';
+import {
+  ago,
+  event,
+  events,
+  eventually,
+  live,
+  neverGiveUp,
+  panel,
+  panelState,
+  recordPhases,
+  tileValue,
+} from './support/live.ts';
 import { startPages } from './support/pages.ts';
 
 const pages = startPages({
@@ -34,6 +45,12 @@ const metrics = '**/rest/v1/rpc/metrics*';
 const alerts = '**/rest/v1/system_alerts*';
 const logs = '**/rest/v1/inference_logs*';
 
+/** Five minutes of silence would be no good news, and the tests before may have taken them. */
+async function expectWorking(page: Page): Promise<void> {
+  await pages.server.post(event());
+  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+}
+
 async function showTail(page: Page): Promise<void> {
   await panel(page, 'Live tail').scrollIntoViewIfNeeded();
 }
@@ -41,6 +58,8 @@ async function showTail(page: Page): Promise<void> {
 test('a server that restarts under the open page: the page says so, comes back by itself and has what was missed', async () => {
   const { page, requests, errors, close } = await pages.open();
   await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  // What the server is asked for while it goes down would be an error instead.
+  for (const title of [...fromMetrics, 'Live tail']) await panelState(page, title, 'live');
   const before = await tileValue(page, 'Requests');
   const pageLoads = requests.filter((url) => url === `${pages.server.url}/`).length;
 
@@ -83,6 +102,7 @@ test('a server that restarts under the open page: the page says so, comes back b
 test('while figures, alerts or events load, their panels say so', async () => {
   const { page, close } = await openPage(pages.browser, pages.server.url, {
     before: async (page) => {
+      await neverGiveUp(page);
       // Never answered.
       for (const url of [metrics, alerts, logs]) await page.route(url, () => undefined);
     },
@@ -96,7 +116,10 @@ test('while figures, alerts or events load, their panels say so', async () => {
 
 test('alerts that hang do not hold up the figures', async () => {
   const { page, close } = await openPage(pages.browser, pages.server.url, {
-    before: (page) => page.route(alerts, () => undefined),
+    before: async (page) => {
+      await neverGiveUp(page);
+      await page.route(alerts, () => undefined);
+    },
   });
   await live(page);
   await panelState(page, 'Requests', 'live');
@@ -131,7 +154,7 @@ test('alerts that cannot be loaded are an error of their own, and no good news',
   await page.getByText('The open alerts could not be loaded.').waitFor();
   await page.unroute(alerts);
   await panelState(page, 'Open alerts', 'empty');
-  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  await expectWorking(page);
   await close();
 });
 
@@ -180,14 +203,17 @@ test('a window without an event is empty, not broken', async () => {
 test('after a silent break of the line everything is stale until it has been loaded anew', async () => {
   let sockets: WebSocketRoute[] = [];
   const { page, close } = await pages.open({
-    before: (page) =>
-      page.routeWebSocket(/realtime/, (socket) => {
+    before: async (page) => {
+      await neverGiveUp(page);
+      await page.routeWebSocket(/realtime/, (socket) => {
         socket.connectToServer();
         sockets.push(socket);
-      }),
+      });
+    },
   });
   await showTail(page);
-  await panelState(page, 'Live tail', 'live');
+  for (const title of [...fromMetrics, 'Live tail']) await panelState(page, title, 'live');
+  await panelState(page, 'Open alerts', 'empty');
   let answer = () => {};
   const held = new Promise<void>((resolve) => {
     answer = resolve;
@@ -208,30 +234,42 @@ test('after a silent break of the line everything is stale until it has been loa
 test('a socket that died in a sleep is found out and replaced', async () => {
   let dead = false;
   let opened = 0;
+  let phases = async (): Promise<string[]> => [];
+  let posted = () => {};
+  const afterPost = new Promise<void>((resolve) => {
+    posted = resolve;
+  });
   const { page, close } = await pages.open({
-    before: (page) =>
-      page.routeWebSocket(/realtime/, (socket) => {
-        const upstream = socket.connectToServer();
+    before: async (page) => {
+      phases = await recordPhases(page);
+      await page.routeWebSocket(/realtime/, async (socket) => {
         const mine = ++opened;
+        // The next one opens when there is something that the first one missed.
+        if (mine > 1) await afterPost;
+        const upstream = socket.connectToServer();
         // As when the other side is gone without a goodbye: nothing arrives any more.
         socket.onMessage((message) => (dead && mine === 1 ? undefined : upstream.send(message)));
         upstream.onMessage((message) => (dead && mine === 1 ? undefined : socket.send(message)));
-      }),
+      });
+    },
   });
   await panelState(page, 'Requests', 'live');
   const before = await tileValue(page, 'Requests');
   dead = true;
-  await pages.server.post(event());
   await page.evaluate(() => document.dispatchEvent(new Event('resume')));
-  await page.locator('[data-connection="doubtful"]').waitFor();
+  await pages.server.post(event());
+  posted();
   await eventually(() => tileValue(page, 'Requests')).toBe(before + 1);
   await live(page);
+  expect((await phases()).join()).toContain('live,doubtful,reconnecting,catchingUp,live');
   expect(opened).toBe(2);
   await close();
 });
 
 test('time slept through does not look like time in which nothing happened', async () => {
   let asleep = false;
+  // So that what is known last is good.
+  await pages.server.post(event());
   const { page, close } = await pages.open({
     before: async (page) => {
       await page.routeWebSocket(/realtime/, (socket) => {
@@ -283,7 +321,7 @@ test('without a network the page says that this device is offline', async () => 
   await page.getByRole('heading', { name: 'Cannot tell: this device is offline.' }).waitFor();
   await context.setOffline(false);
   await live(page);
-  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  await expectWorking(page);
   await close();
 });
 
