@@ -275,7 +275,7 @@ export async function startServer(
       onArrival: (seconds) => metrics.endToEnd(seconds),
       intervalMs: canaryIntervalMs,
     });
-    registerCanaryDoor(app, { canary, intake, bodies });
+    registerCanaryDoor(app, { canary, intake });
     const health = registerHealth(app, {
       pool,
       dataDir: settings.databaseUrl === undefined ? settings.dataDir : undefined,

@@ -5,7 +5,7 @@ import { failureAnswer } from '../ingest/answer.ts';
 import { parseJson } from '../ingest/body.ts';
 import { HttpError } from '../ingest/httpError.ts';
 import type { Intake } from '../ingest/intake.ts';
-import { type BodyBudget, leaveBodies, ReceivedBody } from '../ingest/receivedBody.ts';
+import { BodyBudget, leaveBodies, ReceivedBody } from '../ingest/receivedBody.ts';
 import type { Canary } from './canary.ts';
 
 const path = '/telemetry/canary';
@@ -14,14 +14,12 @@ const maxBodyBytes = 4096;
 export interface CanaryDoorDependencies {
   readonly canary: Canary;
   readonly intake: Intake;
-  readonly bodies: BodyBudget;
 }
 
 /** The canary's way in, made of the same parts as everybody's: HTTP, body, JSON, check, writer. */
-export function registerCanaryDoor(
-  app: FastifyInstance,
-  { canary, intake, bodies }: CanaryDoorDependencies,
-): void {
+export function registerCanaryDoor(app: FastifyInstance, { canary, intake }: CanaryDoorDependencies): void {
+  // Of its own: a sender's request that is alone must not be refused for the moment in which the canary is on its way.
+  const bodies = new BodyBudget(maxBodyBytes);
   app.register(async (door) => {
     leaveBodies(door);
     door.setErrorHandler((error, request, reply) => {
