@@ -30,9 +30,12 @@ const rule: Rule = {
   version: 1,
 };
 
+/** The lease goes by the database's clock: longer than any machine stands still, so that only what is told ends it. */
+const leaseSeconds = 3_600;
+
 /** One server's engine in simulated time over the real database. */
 class Server {
-  readonly store = new EngineStore(pool);
+  readonly store = new EngineStore(pool, leaseSeconds);
   evaluator = new Evaluator();
 
   async begin(nowMs: number, atMs: number, requests: number, errors: number): Promise<void> {

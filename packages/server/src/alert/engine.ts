@@ -28,6 +28,8 @@ export interface EngineOptions {
   /** What is wrong with Nowcast itself. */
   readonly ownState: () => Promise<OwnState>;
   readonly intervalMs: number;
+  /** For how long the rules are this server's alone, after it was heard of. */
+  readonly leaseSeconds?: number;
   /** The duration of each look, in seconds. */
   readonly onLook?: (seconds: number) => void;
 }
@@ -59,7 +61,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.#store = new EngineStore(options.pool);
+    this.#store = new EngineStore(options.pool, options.leaseSeconds);
     this.#explainer = new Explainer(options.pool, options.log);
     this.#changed = new ChangedMinutes(unpromptedLooks * options.intervalMs);
     this.#schedule(0);

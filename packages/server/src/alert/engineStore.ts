@@ -9,7 +9,7 @@ import { dayMs, fiveMs, hourMs } from './timeline.ts';
 import type { Totals } from './totals.ts';
 
 /** Another server takes over when the holder was not heard of for so long. */
-const leaseSeconds = 5;
+const defaultLeaseSeconds = 5;
 /** A database that stands still must not hold connections of the pool for ever. */
 const answerTimeoutMs = 5_000;
 /** Rows of one reading: what lies beyond is the least busy. */
@@ -60,10 +60,12 @@ export class LeaseLost extends Error {}
 /** The engine's reads and writes: bounded figures from summaries in, alerts and states out. */
 export class EngineStore {
   readonly #pool: pg.Pool;
+  readonly #leaseSeconds: number;
   readonly #id = randomUUID();
 
-  constructor(pool: pg.Pool) {
+  constructor(pool: pg.Pool, leaseSeconds = defaultLeaseSeconds) {
     this.#pool = pool;
+    this.#leaseSeconds = leaseSeconds;
   }
 
   /** The watch that the last holder of the lease kept, if there was one. */
@@ -75,7 +77,7 @@ export class EngineStore {
       `select held, extract(epoch from watched_since)::double precision * 1000 as since_ms,
         extract(epoch from looked_at)::double precision * 1000 as until_ms
        from nowcast.hold_engine($1, $2, $3, $4)`,
-      [this.#id, leaseSeconds, new Date(watchedSinceMs), new Date(nowMs)],
+      [this.#id, this.#leaseSeconds, new Date(watchedSinceMs), new Date(nowMs)],
       'engine_lease',
     );
     const { held, since_ms: sinceMs, until_ms: untilMs } = row!;
