@@ -226,7 +226,8 @@ describe('the rate limit', () => {
     const server = await start({
       NOWCAST_INGEST_KEY: 'busy',
       NOWCAST_SERVICE_KEY: 'calm',
-      NOWCAST_RATE_LIMIT: '10',
+      // Half an hour of debt after the batch: no machine stands still for as long.
+      NOWCAST_RATE_LIMIT: '1',
     });
     const batch = Array.from({ length: 1_000 }, () => event);
     // It may be in debt for one request, however large.

@@ -46,6 +46,27 @@ async function whole(environment: Record<string, string> = {}) {
   return { server, health };
 }
 
+/**
+ * Halts the backend of this name between two of its statements: one that is halted with a lock of PostgreSQL's own in hand
+ * would halt everybody. @returns lets it go on
+ */
+async function halt(applicationName: string): Promise<() => void> {
+  for (;;) {
+    const { rows } = await pool.query<{ pid: number }>(
+      `select pid from pg_stat_activity where application_name = $1 and datname = current_database() and state = 'idle'`,
+      [applicationName],
+    );
+    const pid = rows[0]?.pid;
+    if (pid === undefined) continue;
+    process.kill(pid, 'SIGSTOP');
+    const goOn = () => process.kill(pid, 'SIGCONT');
+    // Read from its own word of itself, which needs no lock.
+    const looked = await pool.query(`select from pg_stat_activity where pid = $1 and state = 'idle'`, [pid]);
+    if (looked.rowCount === 1) return goOn;
+    goOn();
+  }
+}
+
 const arrives = { status: 'ok', broken_stage: null, latency_ms: expect.any(Number) };
 
 describe('in a running server the canary', () => {
@@ -96,12 +117,7 @@ describe('in a running server the canary', () => {
   test('finds that the feed stands still although the database answers, and that it goes on', async () => {
     const { health } = await whole();
     await expect.poll(health).toMatchObject({ canary: arrives });
-    const { rows } = await pool.query<{ pid: number }>(
-      `select pid from pg_stat_activity where application_name = 'nowcast feed' and datname = current_database()`,
-    );
-    const { pid } = rows[0]!;
-    process.kill(pid, 'SIGSTOP');
-    const goOn = () => process.kill(pid, 'SIGCONT');
+    const goOn = await halt('nowcast feed');
     try {
       await expect.poll(health).toMatchObject({
         code: 200,
@@ -118,12 +134,7 @@ describe('in a running server the canary', () => {
   test('goes the way of the writer: where only that stands still, the stage store does not work', async () => {
     const { health } = await whole();
     await expect.poll(health).toMatchObject({ canary: arrives });
-    const { rows } = await pool.query<{ pid: number }>(
-      `select pid from pg_stat_activity where application_name = 'nowcast writer' and datname = current_database()`,
-    );
-    const { pid } = rows[0]!;
-    process.kill(pid, 'SIGSTOP');
-    const goOn = () => process.kill(pid, 'SIGCONT');
+    const goOn = await halt('nowcast writer');
     try {
       await expect.poll(health).toMatchObject({
         code: 200,

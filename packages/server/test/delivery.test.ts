@@ -116,12 +116,14 @@ describe('a subscriber of inference_logs', () => {
   });
 
   test('hears of updates and deletes', async () => {
-    await server.post('/telemetry/inference', event({ model_version: 'changing' }));
     const heard = await listen('inference_logs');
+    // Heard before it changes: a busy server may tell of it after whoever subscribes a moment later.
+    await server.post('/telemetry/inference', event({ model_version: 'changing' }));
+    await expect.poll(() => heard.length).toBe(1);
     await pool.query(`update inference_logs set feedback = 1 where model_version = 'changing'`);
     await pool.query(`delete from inference_logs where model_version = 'changing'`);
-    await expect.poll(() => heard.map((change) => change.eventType)).toEqual(['UPDATE', 'DELETE']);
-    expect(heard[0]!.new.feedback).toBe(1);
+    await expect.poll(() => heard.map((change) => change.eventType)).toEqual(['INSERT', 'UPDATE', 'DELETE']);
+    expect(heard[1]!.new.feedback).toBe(1);
   });
 });
 
@@ -197,7 +199,10 @@ describe("the article's latency check", () => {
     const average = (20 * 2_000 + 5_900) / 21;
     expect(alerts[0].metadata.recent_avg_ms).toBeCloseTo(average, 9);
     expect(alerts[0].message).toBe(`Inference latency spike: 9000.00ms (avg: ${average.toFixed(2)}ms)`);
-    await expect.poll(() => heard.map((change) => change.new.alert_type)).toEqual(['high_latency']);
+    // The rules of the engine may have something to say too.
+    const told = () =>
+      heard.flatMap(({ new: alert }) => (alert.rule === 'high_latency' ? [alert.message] : []));
+    await expect.poll(told).toEqual([alerts[0].message]);
   });
 
   test('holds no event up while alerts are being grouped, and raises its own right after', async () => {
@@ -286,6 +291,9 @@ test('a statement that changes thousands of alerts is told as a gap of so many',
     );
   await raise('storm', 2_001);
   await raise('after', 1);
-  await expect.poll(() => heard.map((change) => change.new.message)).toEqual(['after']);
+  const told = () => heard.map((change) => change.new.message);
+  await expect
+    .poll(() => told().filter((message) => message === 'storm' || message === 'after'))
+    .toEqual(['after']);
   expect(gaps).toEqual([expect.stringContaining('2001 changes')]);
 });

@@ -36,6 +36,10 @@ describe('nowcast keys', () => {
       (await server.post('/telemetry/inference', event, { authorization: `Bearer ${key}` })).status;
     await expect.poll(async () => (await server.post('/telemetry/inference', event)).status).toBe(401);
     expect(await status()).toBe(200);
+    // Written down in the background.
+    await expect
+      .poll(() => query(server.databaseUrl, 'select last_used_at is not null from nowcast.keys'))
+      .toEqual([['t']]);
 
     const listed = await nowcast(['keys', 'list', '--json'], env);
     expect(JSON.parse(listed.stdout)).toEqual({

@@ -8,7 +8,8 @@ import { CuttableProxy } from './support/proxy.ts';
 
 const timings = { startDelayMs: 0, pollSeconds: 0.5, cronSeconds: 1 };
 const eachMinute = '* * * * *';
-const daily = '0 4 * * *';
+/** Hours away from now, in any zone. */
+const daily = `0 ${(new Date().getUTCHours() + 12) % 24} * * *`;
 
 let database: TestDatabase;
 /** Straight to PostgreSQL. */
