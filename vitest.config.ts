@@ -20,9 +20,9 @@ export default defineConfig({
     // Two cores run the tests, one PostgreSQL and the servers that tests start.
     maxWorkers: 2,
     // Waiting ends with the event. These end what will never come, and a busy machine must not reach them.
-    testTimeout: 90_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     teardownTimeout: 60_000,
-    expect: { poll: { timeout: 30_000 } },
+    expect: { poll: { timeout: 90_000 } },
   },
 });

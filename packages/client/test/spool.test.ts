@@ -73,7 +73,7 @@ test('what is gone from a spool that was there is counted, not forgotten', async
   for (const name of await readdir(directory)) await rm(path.join(directory, name));
   await collector.close();
   const back = await startCollector(() => 'store', { port: Number(new URL(collector.url).port) });
-  await second.flush();
+  await expect.poll(() => second.flush()).toBe(true);
   const { tracked, sent, dropped, queued } = second.stats();
   expect({ tracked, queued, all: sent + (dropped.spool_taken ?? 0) }).toEqual({
     tracked: 10,
@@ -95,7 +95,7 @@ test('what a crash left half written goes at the next start; what another proces
   const collector = await startCollector(() => 'store');
   const client = clientOf(collector.url);
   track(client, 0, 10);
-  expect(await client.flush()).toBe(true);
+  await expect.poll(() => client.flush()).toBe(true);
   await client.close();
   expect(await readdir(directory)).toEqual([halves[1]]);
   expect(client.stats()).toEqual({ tracked: 10, sent: 10, queued: 0, dropped: {} });

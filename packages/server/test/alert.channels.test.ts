@@ -46,7 +46,7 @@ const attempt = (change: Partial<Attempt> = {}): Attempt => ({
   idempotencyKey: 'key-1',
   reference: null,
   maybeDelivered: false,
-  signal: AbortSignal.timeout(10_000),
+  signal: new AbortController().signal,
   ...change,
 });
 

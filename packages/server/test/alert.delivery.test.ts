@@ -58,7 +58,7 @@ describe('an alert', () => {
     expect(JSON.stringify(firing!.body.blocks)).toContain('Errors rose.');
     await query(`update system_alerts set status = 'resolved'`);
     await slack.until(({ length }) => length >= 2);
-    expect(slack.received[1]!.body.text).toMatch(/^🟢 Resolved after \d+ s: 30 %/);
+    expect(slack.received[1]!.body.text).toMatch(/^🟢 Resolved after \d+ (s|min): 30 %/);
 
     // The receiver has it a moment before it is written down.
     const channels = async () => (await server.get('/alerts/channels')).body;

@@ -234,7 +234,6 @@ test.for([
   [true, 50],
 ] as const)(
   'one firing and one resolved message; answers get lost and servers are killed: %s; %i runs',
-  { timeout: 120_000 },
   async ([losesAnswers, runs]) => {
     const wrong: string[] = [];
     for (let first = 0; first < runs; first += runsAtOnce) {

@@ -95,7 +95,7 @@ describe('explain', () => {
     } finally {
       await other.close();
     }
-  }, 180_000);
+  }, 300_000);
 
   test('names the feature that the errors come from, its text, and three of its events', async () => {
     await seed({

@@ -29,7 +29,7 @@ async function strike(database: 'own' | 'given' | 'small disk', faults: readonly
 }
 
 test('every acknowledged event is stored once while the server and its PostgreSQL are killed', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const { faults } = await strike('own', [
     'kill writer backend',
@@ -42,7 +42,7 @@ test('every acknowledged event is stored once while the server and its PostgreSQ
 });
 
 test('every acknowledged event is stored once while answers to commits are lost', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const { faults } = await strike('given', [
     'cut the answer to a commit',
@@ -54,7 +54,7 @@ test('every acknowledged event is stored once while answers to commits are lost'
 });
 
 test('every acknowledged event is stored once while PostgreSQL refuses: no connection left, read-only, a batch id held open', {
-  timeout: 180_000,
+  timeout: 300_000,
 }, async () => {
   const { faults } = await strike('given', [
     'use up the connections',
@@ -66,7 +66,7 @@ test('every acknowledged event is stored once while PostgreSQL refuses: no conne
 
 test.skipIf(SmallDisk.missing())(
   'every acknowledged event is stored once while the disk is full, and the server goes on by itself',
-  { timeout: 180_000 },
+  { timeout: 300_000 },
   async () => {
     const { faults } = await strike('small disk', ['fill the disk', 'kill server']);
     expect(faults).toHaveLength(2);

@@ -157,7 +157,7 @@ describe('killed', () => {
     }
     // The file is put, read back, and read once more when nothing can change the rows.
     expect(step).toBeGreaterThan(7);
-  }, 240_000);
+  }, 600_000);
 
   test('at any statement or step of a request, restoring a day brings back all of it or nothing', async () => {
     const day = '2025-03-02';
@@ -178,7 +178,7 @@ describe('killed', () => {
       expect(await retention()).toEqual([`dropped ${day}`]);
     }
     expect(step).toBeGreaterThan(10);
-  }, 240_000);
+  }, 600_000);
 });
 
 describe('the client of a bucket', () => {

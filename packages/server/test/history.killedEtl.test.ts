@@ -27,7 +27,7 @@ beforeAll(async () => {
     );
     if (day === '2024-10-27') await pipeline.query('select nowcast.compact()');
   }
-}, 120_000);
+});
 afterAll(() => pipeline.close());
 beforeEach(async () => {
   await pipeline.query('truncate nowcast.periods, nowcast.period_summaries, daily_metrics_summary');
@@ -89,7 +89,7 @@ test('closing loses and doubles nothing when it is killed before any of its stat
   }
   // At least a statement for each period was there to be killed at.
   expect(statement).toBeGreaterThan(whole.periods.length);
-}, 120_000);
+});
 
 test.each([
   ['a day', 'daily_metrics_summary', 'its connection is lost with it'],
@@ -132,5 +132,4 @@ test.each([
     expect(await halves()).toEqual([]);
     expect(await held()).toEqual(whole);
   },
-  120_000,
 );

@@ -42,9 +42,7 @@ function openPage(url: string, number: number): Page {
   };
 }
 
-test('a thousand dashboards never use more than the connections of the pool', {
-  timeout: 120_000,
-}, async () => {
+test('a thousand dashboards never use more than the connections of the pool', async () => {
   const server = await startTestServer({ NOWCAST_DB_POOL_MAX: String(poolMax) });
   onTestFinished(() => server.close());
   const watcher = new pg.Client({ connectionString: server.databaseUrl, application_name: 'watcher' });

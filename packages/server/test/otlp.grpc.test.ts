@@ -39,7 +39,7 @@ interface Exported {
 async function send(port: number, feature: string, options: object = {}): Promise<Exported> {
   const exporter = new OTLPTraceExporter({
     url: `http://127.0.0.1:${port}`,
-    timeoutMillis: 30_000,
+    timeoutMillis: 60_000,
     ...options,
   });
   const exported = await new Promise<Exported>((resolve) =>

@@ -78,7 +78,7 @@ beforeAll(async () => {
     server.stderr!.on('data', listen);
     server.once('close', () => reject(new Error(said)));
   });
-}, 120_000);
+});
 
 afterAll(async () => {
   const closed = new Promise((resolve) => server.once('close', resolve));

@@ -76,6 +76,8 @@ export async function startRealtime(
           // Node before 22 has no WebSocket of its own.
           transport: ws as unknown as NonNullable<RealtimeClientOptions['transport']>,
           vsn,
+          // What its ten seconds would end on a machine that stands still, the test's own timeout ends.
+          timeout: 60_000,
           reconnectAfterMs: () => 20,
         },
       });

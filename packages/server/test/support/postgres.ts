@@ -12,7 +12,7 @@ const URL_VARIABLE = 'TEST_POSTGRES_URL';
 /** Why the template could not be migrated: only the tests that need a database fail then. */
 const FAILURE_VARIABLE = 'TEST_POSTGRES_FAILURE';
 const TEMPLATE = 'nowcast_template';
-const maxLooksForClosing = 50;
+const maxLooksForClosing = 500;
 
 /** Locks of the session's own database: other test files have theirs on the same server. */
 export const ownLocks = `(select l.* from pg_locks l join pg_database d on d.oid = l.database where d.datname = current_database()) own_locks`;

@@ -110,7 +110,7 @@ function spawnNode(args: string[], env: Record<string, string>, input?: string, 
 }
 
 /** Resolves when a process that is not our child has ended: the system tells only parents. */
-export async function gone(process: ProcessIdentity, timeoutMs = 30_000): Promise<void> {
+export async function gone(process: ProcessIdentity, timeoutMs = 90_000): Promise<void> {
   await vi.waitFor(
     () => {
       if (isAlive(process)) throw new Error(`process ${process.pid} still runs`);
