@@ -67,17 +67,17 @@ export class History {
       detached: true,
       signal,
     });
-    if (child.pid !== undefined) giveWay(child.pid);
     let said = '';
     let complained = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
     child.stderr
       .setEncoding('utf8')
       .on('data', (text: string) => (complained = (complained + text).slice(-2_000)));
-    const code = await new Promise<number | null>((resolve, reject) => {
+    const ended = new Promise<number | null>((resolve, reject) => {
       child.once('error', reject);
       child.once('close', resolve);
     });
+    const [code] = await Promise.all([ended, child.pid !== undefined && giveWay(child.pid)]);
     if (code !== 0) throw new Error(`nowcast retention run ended with ${code}: ${complained}`);
     this.#log.info({ steps: said.trim().split('\n').slice(1) }, 'retention');
   }
