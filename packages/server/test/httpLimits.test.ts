@@ -10,7 +10,10 @@ import { event } from './support/events.ts';
 import { createTestDatabase, type TestDatabase } from './support/postgres.ts';
 
 let database: TestDatabase;
+/** Takes its time, as a busy machine may. */
 let server: RunningServer;
+let impatient: RunningServer;
+let forgetful: RunningServer;
 beforeAll(async () => {
   database = await createTestDatabase();
   const settings = readSettings({
@@ -24,23 +27,21 @@ beforeAll(async () => {
     NOWCAST_MAX_JSON_DEPTH: '3',
     NOWCAST_MAX_JSON_KEYS: '5',
   });
-  server = await startServer(settings, {
-    // Longer than a busy machine takes to read what has arrived.
-    http: {
-      keepAliveTimeoutMs: 1_000,
-      headersTimeoutMs: 1_000,
-      requestTimeoutMs: 1_500,
-      checkIntervalMs: 50,
-    },
+  server = await startServer(settings);
+  impatient = await startServer(settings, {
+    http: { ...httpTimings, headersTimeoutMs: 1_000, requestTimeoutMs: 1_500, checkIntervalMs: 50 },
+  });
+  forgetful = await startServer(settings, {
+    http: { ...httpTimings, keepAliveTimeoutMs: 1_000, checkIntervalMs: 50 },
   });
 });
 afterAll(async () => {
-  await server.close();
+  await Promise.all([server.close(), impatient.close(), forgetful.close()]);
   await database.drop();
 });
 
-async function open(): Promise<Socket> {
-  const { hostname, port } = new URL(server.url);
+async function open(to = impatient): Promise<Socket> {
+  const { hostname, port } = new URL(to.url);
   const socket = connect({ host: hostname, port: Number(port) });
   await once(socket, 'connect');
   return socket;
@@ -76,7 +77,7 @@ describe('a connection ends', () => {
   });
 
   test('when nothing came over it for the keep-alive time, and not before', async () => {
-    const socket = await open();
+    const socket = await open(forgetful);
     const body = JSON.stringify(event());
     socket.write(head(`Content-Length: ${body.length}\r\n`) + body);
     expect(await said(socket)).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*Keep-Alive: timeout=/);
