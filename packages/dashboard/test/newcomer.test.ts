@@ -78,3 +78,39 @@ async function runAsModule(code: string): Promise<void> {
   const exitCode = await new Promise((resolve) => child.once('close', resolve));
   expect(exitCode).toBe(0);
 }
+
+test('the first closed day is drawn as the end of a week, and nothing is compared with nothing', async () => {
+  const yesterday = new Date(Date.now() - 24 * 3_600_000).toISOString();
+  await pages.server.post(event({ timestamp: yesterday }));
+  await eventually(async () => {
+    await pages.server.cli('etl', 'run');
+    return await pages.server.read('daily_metrics_summary?limit=1');
+  }).not.toEqual([]);
+  const { page, errors, close } = await pages.open({ path: '/history' });
+  const days = panel(page, 'Requests').locator('.recharts-xAxis-tick-labels text');
+  await eventually(() => days.count()).toBe(7);
+  await panel(page, 'Changes')
+    .getByText(/^Nothing to compare .* with yet\.$/)
+    .waitFor();
+  await expectAccessible(page, 'history of one day');
+  expect(errors).toEqual([]);
+  await close();
+});
+
+test('names that differ at their end are told apart where there is no room for them', async () => {
+  const names = ['a', 'b'].map((id) => `ft:gpt-4o-mini-2024-07-18:a-company-with-a-long-name::version-${id}`);
+  await pages.server.post(...names.map((name) => event({ model_version: name })));
+  const { page, close } = await pages.open({ viewport: { width: 390, height: 844 } });
+  for (const name of names) {
+    const shown = panel(page, 'Model versions').getByTitle(name);
+    await shown.waitFor();
+    const [whole, end] = await Promise.all([shown.boundingBox(), shown.locator('span').last().boundingBox()]);
+    expect(await shown.textContent()).toBe(name);
+    expect(end!.width).toBeGreaterThan(20);
+    expect(end!.x + end!.width).toBeLessThanOrEqual(whole!.x + whole!.width + 1);
+    // Nor does the cell cut it.
+    const room = await shown.evaluate((element) => element.closest('th')!.getBoundingClientRect().right);
+    expect(end!.x + end!.width).toBeLessThanOrEqual(room);
+  }
+  await close();
+});

@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { acknowledgeIncident, endSilence, silence, takeBackAcknowledgement } from '../data/alertQueries.ts';
+import { inFew } from '../data/format.ts';
 import type { Incident } from '../data/incident.ts';
 import { Button } from '../ui/Button.tsx';
 import { matchersInWords, matchersOf } from './matchers.ts';
@@ -58,7 +59,7 @@ export function IncidentActions({ incident }: { incident: Incident }) {
       )}
       {choosing && (
         <SilenceDrawer
-          what={all.map(matchersInWords).join(', ')}
+          what={inFew(all.map(matchersInWords))}
           onClose={() => setChoosing(false)}
           onSilence={async (minutes, reason) => {
             setChoosing(false);

@@ -1,5 +1,5 @@
 import { PageLink } from '../app/PageLink.tsx';
-import { duration, quantity, timeOfDay } from '../data/format.ts';
+import { duration, inFew, quantity, timeOfDay } from '../data/format.ts';
 import type { Incident } from '../data/incident.ts';
 import { Sentence } from '../ui/Sentence.tsx';
 import { IncidentActions } from './IncidentActions.tsx';
@@ -36,7 +36,7 @@ function IncidentLine({ incident, now }: { incident: Incident; now: number }) {
           <Sentence text={title} />
         </PageLink>
         <p className="min-w-0 break-words text-caption text-muted">
-          {[models.join(', '), alerts > 1 ? quantity(alerts, 'alert') : ''].filter(Boolean).join(' · ')}
+          {[inFew(models), alerts > 1 ? quantity(alerts, 'alert') : ''].filter(Boolean).join(' · ')}
         </p>
       </div>
       <IncidentActions incident={incident} />

@@ -17,6 +17,9 @@ import { SeverityBadge } from './SeverityBadge.tsx';
 import { TimelinePanel } from './TimelinePanel.tsx';
 import { useAlertLoad } from './useAlertLoad.ts';
 
+/** An outage of everything has dozens. */
+const mostModels = 10;
+
 /** One incident: what changed, why, since when, who knows. */
 export function IncidentPage({ id }: { id: number }) {
   const feed = useFeed();
@@ -84,11 +87,14 @@ export function IncidentPage({ id }: { id: number }) {
         {incident.models.length > 0 && (
           <p className="flex min-w-0 flex-wrap gap-x-3 gap-y-1 text-small">
             <span className="text-muted">Model versions</span>
-            {incident.models.map((model) => (
+            {incident.models.slice(0, mostModels).map((model) => (
               <PageLink key={model} path="/" params={{ model, range }}>
                 {model}
               </PageLink>
             ))}
+            {incident.models.length > mostModels && (
+              <span className="text-muted">and {incident.models.length - mostModels} more</span>
+            )}
           </p>
         )}
         <IncidentActions incident={incident} />

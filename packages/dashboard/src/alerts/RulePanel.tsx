@@ -4,6 +4,7 @@ import type { AlertRule } from '../data/alertRule.ts';
 import type { LiveFeed } from '../data/liveFeed.ts';
 import { Button } from '../ui/Button.tsx';
 import { Panel } from '../ui/Panel.tsx';
+import { Sentence } from '../ui/Sentence.tsx';
 import { RuleDrawer } from './RuleDrawer.tsx';
 import { newRule } from './ruleForm.ts';
 import { ruleInWords } from './ruleInWords.ts';
@@ -102,7 +103,7 @@ function RuleLine({ rule, isBusy, onToggle, onOpen }: RuleLineProps) {
       <span
         className={`min-w-0 break-words max-md:col-span-2 max-md:col-start-2 ${enabled ? '' : 'text-muted'}`}
       >
-        {ruleInWords(rule)}
+        <Sentence text={ruleInWords(rule)} />
       </span>
       <span
         className={`text-caption text-muted ${source === 'default' ? 'max-md:hidden' : 'max-md:col-span-2 max-md:col-start-2'}`}

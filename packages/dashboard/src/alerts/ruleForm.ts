@@ -110,8 +110,18 @@ export function fieldIn(problem: string, fields: readonly string[]): string | un
     .find((name) => new RegExp(`(^|[^a-z_.])${name.replace('.', '\\.')}($|[^a-z_])`).test(problem));
 }
 
+/** What the rule below would not make words of. */
+const labels: Readonly<Record<string, string>> = {
+  burn_rate: 'Burn rate, times its pace',
+  long_seconds: 'Long window, s',
+  short_seconds: 'Short window, s',
+  budget: 'False alarms',
+};
+
 /** min_silence_seconds → Min silence, s */
 function labelOf(key: string): string {
+  const known = labels[key];
+  if (known !== undefined) return known;
   const words = key
     .replace(/_seconds$/, ', s')
     .replace(/_ms$/, ', ms')

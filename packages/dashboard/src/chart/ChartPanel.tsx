@@ -2,6 +2,7 @@ import { type ReactNode, Suspense, useState } from 'react';
 import { Button } from '../ui/Button.tsx';
 import { Icon } from '../ui/Icon.tsx';
 import { lazyPart } from '../ui/lazyPart.tsx';
+import { Name } from '../ui/Name.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import type { PanelState } from '../ui/panelState.ts';
 import { useOnScreen } from '../ui/useOnScreen.ts';
@@ -57,7 +58,7 @@ export function ChartPanel({ title, caption, state, onRetry, controls, subject, 
         {!asTable && chart.series.length > 1 && (
           <Legend series={chart.series} everywhere={chart.series[0]?.model === chart.series[1]?.model} />
         )}
-        <div className="relative flex-1">
+        <div className="relative min-h-40 flex-1">
           <div className={`absolute inset-0 overflow-x-clip ${asTable ? '' : 'pl-1'}`}>
             {asTable ? (
               <ChartTable title={title} {...chart} points={points} />
@@ -86,7 +87,7 @@ function Legend({ series, everywhere }: { series: readonly Series[]; everywhere:
       {series.map(({ label, slot, dash }) => (
         <li key={label} className="flex min-w-0 items-center gap-1.5">
           <Swatch slot={slot} dash={dash} />
-          <span className="truncate">{label}</span>
+          <Name name={label} />
         </li>
       ))}
     </ul>

@@ -1,3 +1,4 @@
+import { Name } from '../ui/Name.tsx';
 import type { Point, Series } from './points.ts';
 import type { PointPick } from './TimeChart.tsx';
 import type { TimeAxis } from './timeAxis.ts';
@@ -18,18 +19,21 @@ export function ChartTable({ title, points, series, axis, format, pick }: ChartT
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must take the focus
     <section aria-label={`${title}, table`} tabIndex={0} className="h-full overflow-auto px-4">
       <table className="w-full border-separate border-spacing-0 text-small">
-        <thead className="sticky top-0 bg-(--panel)">
+        <thead className="sticky top-0 z-10 bg-(--panel)">
           <tr>
-            <th scope="col" className="border-line border-b py-1 pr-3 text-left font-medium text-muted">
+            <th
+              scope="col"
+              className="sticky left-0 z-10 border-line border-b bg-(--panel) py-1 pr-3 text-left font-medium text-muted"
+            >
               From
             </th>
             {series.map(({ label }) => (
               <th
                 key={label}
                 scope="col"
-                className="max-w-40 truncate border-line border-b py-1 pl-3 text-right font-medium text-muted"
+                className="border-line border-b py-1 pl-3 text-right font-medium text-muted"
               >
-                {label}
+                <Name name={label} className="max-w-40" />
               </th>
             ))}
             <th scope="col" className="border-line border-b py-1 pl-3">
@@ -40,7 +44,10 @@ export function ChartTable({ title, points, series, axis, format, pick }: ChartT
         <tbody>
           {rows.map(({ start, values }) => (
             <tr key={start}>
-              <th scope="row" className="whitespace-nowrap py-0.5 pr-3 text-left font-normal">
+              <th
+                scope="row"
+                className="sticky left-0 whitespace-nowrap bg-(--panel) py-0.5 pr-3 text-left font-normal"
+              >
                 <time dateTime={new Date(start).toISOString()}>{axis.short(start)}</time>
               </th>
               {values.map((value, index) => (

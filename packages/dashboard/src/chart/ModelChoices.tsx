@@ -1,4 +1,5 @@
 import type { ReactNode } from 'react';
+import { Name } from '../ui/Name.tsx';
 import { Swatch } from './Swatch.tsx';
 
 export interface ModelChoicesProps {
@@ -26,7 +27,7 @@ export function ModelChoices({ shown, slots, hidden, chosen, onChoose }: ModelCh
           onChoose={() => onChoose(name === chosen ? undefined : name)}
         >
           <Swatch slot={slots.get(name) ?? 0} />
-          <span className="max-w-48 truncate">{name}</span>
+          <Name name={name} className="max-w-48" />
         </Choice>
       ))}
       {hidden > 0 && (

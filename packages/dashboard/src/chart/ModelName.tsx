@@ -1,3 +1,4 @@
+import { Name } from '../ui/Name.tsx';
 import { Swatch } from './Swatch.tsx';
 
 export interface ModelNameProps {
@@ -19,7 +20,7 @@ export function ModelName({ model, slot, chosen, onChoose }: ModelNameProps) {
       onClick={() => onChoose(model === chosen ? undefined : model)}
     >
       {slot === undefined ? <span aria-hidden="true" className="w-4.5 shrink-0" /> : <Swatch slot={slot} />}
-      <span className="truncate">{model}</span>
+      <Name name={model} />
     </button>
   );
 }

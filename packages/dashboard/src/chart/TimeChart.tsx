@@ -11,6 +11,7 @@ import {
   XAxis,
   YAxis,
 } from 'recharts';
+import { Name } from '../ui/Name.tsx';
 import { looksLikeFall, type Point, type Series } from './points.ts';
 import { colourOf, dashOf, Swatch } from './Swatch.tsx';
 import type { TimeAxis } from './timeAxis.ts';
@@ -193,7 +194,7 @@ function Hover({ active, label, points, series, axis, format, last, pick }: Hove
         {series.map((one, index) => (
           <li key={one.label} className="flex items-center gap-2">
             <Swatch slot={one.slot} dash={one.dash} />
-            <span className="max-w-48 truncate">{one.label}</span>
+            <Name name={one.label} className="max-w-48" />
             <span className="figure ml-auto pl-3 font-medium">
               {typeof values[index] === 'number' ? format(values[index]) : '–'}
             </span>

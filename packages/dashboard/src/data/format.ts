@@ -21,6 +21,15 @@ export function quantity(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
+/** An outage of everything has dozens of names. */
+const mostNames = 4;
+
+/** "a, b, c, d and 11 more" */
+export function inFew(names: readonly string[]): string {
+  const more = names.length - mostNames;
+  return more > 1 ? `${names.slice(0, mostNames).join(', ')} and ${more} more` : names.join(', ');
+}
+
 /** Two significant digits below ten, so that 0.04 % is not 0. */
 export function percent(value: number): string {
   return `${significant(value)} %`;
@@ -40,7 +49,8 @@ export function score(value: number): string {
 export function dollars(value: number): string {
   if (value === 0) return '$0';
   if (value < 0.01) return `$${Number(value.toPrecision(2))}`;
-  return `$${value < 1_000 ? value.toFixed(2) : compactFormat.format(value)}`;
+  if (value < 1_000) return `$${value.toFixed(2)}`;
+  return `$${value < 1e6 ? whole.format(value) : compactFormat.format(value)}`;
 }
 
 /** "–" where nothing is known. */

@@ -76,6 +76,11 @@ async function loadRows(
   return all;
 }
 
+export async function loadIsAnyDayBefore(client: SupabaseClient, day: string): Promise<boolean> {
+  const query = client.from('daily_metrics_summary').select('date').lt('date', day).limit(1);
+  return rowsOf(await query.retry(false)).length > 0;
+}
+
 /** The busiest first. `until` is the day after the last one. */
 export async function loadLeaders(
   client: SupabaseClient,

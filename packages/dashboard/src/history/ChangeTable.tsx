@@ -24,12 +24,14 @@ export function ChangeTable({ view, data }: { view: HistoryView; data: HistoryDa
     ...columnsOf(`against ${beforeNames[unit]}`, (row) => row.before),
     ...(unit === 'month' ? [] : columnsOf(`against ${fourWeeksNames[unit]}`, (row) => row.fourWeeks)),
   ];
+  const hasAny = columns.some(({ present }) => newest.some(present));
+  const what = at === undefined ? `No whole ${unit}` : `Nothing to compare ${periodName(unit, at)} with`;
   return (
     <Panel
       title="Changes"
       caption={at === undefined ? '' : `${periodName(unit, at)}, by the day`}
-      state={at === undefined ? emptied(state) : state}
-      empty={`No whole ${unit} in this stretch yet.`}
+      state={hasAny ? state : emptied(state)}
+      empty={`${what} yet.`}
       onRetry={reload}
     >
       <FigureTable

@@ -25,7 +25,7 @@ export interface HistoryChartsProps {
 export function HistoryCharts({ view, data, today }: HistoryChartsProps) {
   const { stretch, model } = view;
   const { unit } = stretch;
-  const { starts, trends, shown, slots, state, reload } = data;
+  const { drawnStarts: starts, trends, shown, slots, state, reload } = data;
   const names = useMemo(() => (model === undefined ? shown : [model]), [model, shown]);
   const axis = useMemo(() => dayAxis(unit, starts, today), [unit, starts, today]);
   const pick = useMemo(

@@ -3,7 +3,13 @@ import { useFeed } from '../app/session.ts';
 import { useCell } from '../data/cell.ts';
 import { FollowedLoad } from '../data/followedLoad.ts';
 import { followTables } from '../data/followTables.ts';
-import { loadChanges, loadLeaders, loadTrends, type TrendView } from '../data/historyQueries.ts';
+import {
+  loadChanges,
+  loadIsAnyDayBefore,
+  loadLeaders,
+  loadTrends,
+  type TrendView,
+} from '../data/historyQueries.ts';
 import type { Leader } from '../data/leader.ts';
 import { ModelSlots, shownModels } from '../data/modelSlots.ts';
 import type { ChangedTrend, Trend } from '../data/trend.ts';
@@ -20,6 +26,8 @@ export const trendViews: Record<Unit, TrendView> = {
 
 /** Closing a year's days writes them one by one. */
 const everyMs = 2_000;
+/** Fewer make no picture. */
+const leastPeriods = 7;
 const closedDays = followTables(['daily_metrics_summary']);
 
 interface Loaded {
@@ -28,10 +36,14 @@ interface Loaded {
   readonly trends: readonly Trend[];
   /** Of every model, of the newest whole period. */
   readonly newest: readonly ChangedTrend[];
+  /** Whether the first of them are the first ever. */
+  readonly isYoung: boolean;
 }
 
 export interface HistoryData {
   readonly starts: readonly number[];
+  /** Of what charts draw: of a Nowcast that is younger than the stretch they begin later. */
+  readonly drawnStarts: readonly number[];
   readonly leaders: readonly Leader[];
   /** Those that charts show, in the order of their colours. */
   readonly shown: readonly string[];
@@ -64,7 +76,9 @@ export function useHistory({ stretch, model }: HistoryView, today: number): Hist
             at === undefined
               ? []
               : await loadChanges(feed.client, { view, first: isoDay(at), last: isoDay(at) });
-          return { leaders, trends, newest };
+          const isLate = trends[0] !== undefined && trends[0].start > starts[0]!;
+          const isYoung = isLate && !(await loadIsAnyDayBefore(feed.client, first));
+          return { leaders, trends, newest, isYoung };
         },
       });
     }, [feed, unit, starts, model, today]),
@@ -82,8 +96,10 @@ export function useHistory({ stretch, model }: HistoryView, today: number): Hist
       failure,
       empty: value?.leaders.length === 0,
     });
-    const { trends = [], newest = [] } = value ?? {};
-    return { starts, leaders, shown, slots: assigned, trends, newest, state, reload };
+    const { trends = [], newest = [], isYoung = false } = value ?? {};
+    const begin = Math.min(trends[0]?.start ?? 0, starts.at(-leastPeriods) ?? 0);
+    const drawnStarts = isYoung ? starts.filter((start) => start >= begin) : starts;
+    return { starts, drawnStarts, leaders, shown, slots: assigned, trends, newest, state, reload };
   }, [value, failure, connection, starts, model, reload]);
 }
 

@@ -9,6 +9,7 @@ import { acknowledge, LoadError } from '../data/queries.ts';
 import { rangeReaching } from '../data/range.ts';
 import { Button } from '../ui/Button.tsx';
 import { Icon } from '../ui/Icon.tsx';
+import { Name } from '../ui/Name.tsx';
 import { Panel } from '../ui/Panel.tsx';
 import { panelState } from '../ui/panelState.ts';
 import { Sentence } from '../ui/Sentence.tsx';
@@ -107,9 +108,7 @@ function AlertLine({ alert, now, onAcknowledge }: { alert: Alert; now: number; o
         </span>
       </div>
       {model !== undefined && !message.includes(model) && (
-        <p className="truncate text-caption text-muted" title={model}>
-          {model}
-        </p>
+        <Name name={model} className="text-caption text-muted" />
       )}
       <p className="break-words text-small">
         <Sentence text={message} />

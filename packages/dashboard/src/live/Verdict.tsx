@@ -5,6 +5,7 @@ import { duration, quantity, timeOfDay } from '../data/format.ts';
 import { rangeReaching } from '../data/range.ts';
 import { judge, type Reason } from '../data/verdict.ts';
 import { Button } from '../ui/Button.tsx';
+import { Name } from '../ui/Name.tsx';
 import { Sentence } from '../ui/Sentence.tsx';
 import { useNow } from '../ui/useNow.ts';
 import { VerdictCard } from '../ui/VerdictCard.tsx';
@@ -66,28 +67,28 @@ function ReasonLine({ reason, now }: { reason: Reason; now: number }) {
             : `From ${timeOfDay(since, now)} to ${timeOfDay(until, now)}, not since`}
         </span>
       )}
-      {incidentId !== undefined && <ButtonLink path={`/alerts/${incidentId}`}>Why</ButtonLink>}
-      {model !== undefined && since !== undefined && (
-        <span className="flex gap-1">
-          <Button
-            onClick={() => {
-              showRange(rangeReaching(since, now).id);
-              showModel(model);
-            }}
-          >
-            Show {shorten(model)}
-          </Button>
-          {reason.id.startsWith('errors') && (
-            <Button onClick={() => showEvents({ since, until: now + 60_000, model, onlyErrors: true })}>
-              Its errors
+      <span className="flex flex-wrap gap-1.5">
+        {incidentId !== undefined && <ButtonLink path={`/alerts/${incidentId}`}>Why</ButtonLink>}
+        {model !== undefined && since !== undefined && (
+          <>
+            <Button
+              aria-label={`Show ${model}`}
+              onClick={() => {
+                showRange(rangeReaching(since, now).id);
+                showModel(model);
+              }}
+            >
+              Show
+              {!text.includes(model) && <Name name={model} className="max-w-44" />}
             </Button>
-          )}
-        </span>
-      )}
+            {reason.id.startsWith('errors') && (
+              <Button onClick={() => showEvents({ since, until: now + 60_000, model, onlyErrors: true })}>
+                Its errors
+              </Button>
+            )}
+          </>
+        )}
+      </span>
     </li>
   );
-}
-
-function shorten(name: string): string {
-  return name.length > 32 ? `${name.slice(0, 31)}…` : name;
 }

@@ -1,15 +1,20 @@
 import type { InferenceEvent } from '../../data/event.ts';
 import { latency, timeWithSeconds } from '../../data/format.ts';
+import { Name } from '../../ui/Name.tsx';
 
-/** An event in one line. Whatever it says is text and only text. */
-export function EventLine({ event }: { event: InferenceEvent }) {
+/**
+ * An event in one line. Whatever it says is text and only text.
+ *
+ * @param isNarrow where it stands in a rail on large screens
+ */
+export function EventLine({ event, isNarrow = false }: { event: InferenceEvent; isNarrow?: boolean }) {
   const { at, model, latencyMs, predictionClass, isError, errorMessage } = event;
   return (
     <>
       <time dateTime={new Date(at).toISOString()} className="shrink-0 text-muted">
         {timeWithSeconds(at)}
       </time>
-      <span className="min-w-0 max-w-36 truncate font-medium">{model}</span>
+      <Name name={model} className={`max-w-36 font-medium sm:max-w-72 ${isNarrow ? 'xl:max-w-36' : ''}`} />
       <span className={`min-w-0 flex-1 truncate ${isError ? 'text-bad' : 'text-muted'}`}>
         {isError ? `Error${errorMessage === null ? '' : `: ${errorMessage}`}` : predictionClass}
       </span>

@@ -99,7 +99,7 @@ const TailRow = memo(function TailRow({ event, slot, onOpen }: TailRowProps) {
         className="flex w-full items-center gap-2 px-4 py-1 text-left text-caption hover:bg-raised focus-visible:outline-offset-[-2px]"
       >
         {slot === undefined ? <span className="w-4.5 shrink-0" /> : <Swatch slot={slot} />}
-        <EventLine event={event} />
+        <EventLine event={event} isNarrow />
       </button>
     </li>
   );
