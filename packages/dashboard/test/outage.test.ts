@@ -231,6 +231,34 @@ test('after a silent break of the line everything is stale until it has been loa
   await close();
 });
 
+test('a database that does not answer is told on the Live page, whose time stands still, until it is back', async () => {
+  let away = true;
+  const { page, errors, close } = await pages.open({
+    before: (page) =>
+      page.routeWebSocket(/realtime/, (socket) => {
+        const server = socket.connectToServer();
+        server.onMessage((frame) =>
+          socket.send(
+            away ? String(frame).replace('"database":"connected"', '"database":"unreachable"') : frame,
+          ),
+        );
+      }),
+  });
+  await page
+    .getByRole('heading', { name: 'Cannot tell: the database of Nowcast does not answer.' })
+    .waitFor();
+  await page.getByText('Last known: Yes, it is working.').waitFor();
+  await page.getByText('Nothing new is known since.').waitFor();
+  await expectAccessible(page, 'page without a database', 'section[data-level]');
+  await page.getByRole('link', { name: 'Pipeline', exact: true }).last().waitFor();
+  // The server tells it with its next test event.
+  away = false;
+  await page.getByRole('heading', { name: 'Yes, it is working.' }).waitFor();
+  await page.getByText('This page is up to date.').waitFor();
+  expect(errors).toEqual([]);
+  await close();
+});
+
 test('a socket that died in a sleep is found out and replaced', async () => {
   let dead = false;
   let opened = 0;

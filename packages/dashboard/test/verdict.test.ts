@@ -22,6 +22,7 @@ function evidence(differences: Partial<Evidence> = {}): Evidence {
     minutes: [bucket({ start: thisMinute - minute }), bucket({ start: thisMinute })],
     alerts: [],
     newestEventAt: now - 500,
+    isBlind: false,
     ...differences,
   };
 }
@@ -143,6 +144,17 @@ test('a page that is cut off never says that all is well, only what it knew last
     expect(level).toBe('unknown');
     expect(reasons[0]!.text).toBe('Last known: Yes, it is working.');
   }
+});
+
+test('a server whose database does not answer cannot tell that all is well either', () => {
+  const { level, sentence, reasons } = judge(evidence({ isBlind: true }));
+  expect([level, sentence]).toEqual(['unknown', 'Cannot tell: the database of Nowcast does not answer.']);
+  expect(reasons[0]!.text).toBe('Last known: Yes, it is working.');
+  expect(judge(evidence({ isBlind: true, newestEventAt: undefined })).sentence).toBe(sentence);
+  // What is not heard of any more says nothing.
+  expect(judge(evidence({ isBlind: true, connection: connection('reconnecting') })).reasons[0]!.text).toBe(
+    'Last known: Yes, it is working.',
+  );
 });
 
 test('figures or alerts that could not be loaded are no good news', () => {

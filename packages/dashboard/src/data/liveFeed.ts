@@ -74,6 +74,8 @@ export class LiveFeed {
   #asleepSince: number | undefined;
   /** Server time at which the page's own time stands still; see now(). */
   #stillAt: number | undefined;
+  /** The same, while the server says that it learns of nothing itself. */
+  #blindAt: number | undefined;
   readonly #waking: Waking;
 
   constructor(key: string) {
@@ -105,11 +107,16 @@ export class LiveFeed {
 
   /**
    * Server time, milliseconds since 1970, up to which the page knows: now while it is live. It stands still while the
-   * page is cut off, after a sleep and until the gap is loaded: time that nothing is known of must not look like time
-   * in which nothing happened.
+   * page is cut off, after a sleep and until the gap is loaded, and while the server's database does not answer: time
+   * that nothing is known of must not look like time in which nothing happened.
    */
   now(): number {
-    return this.#stillAt ?? this.clock.at(this.#waking.awakeUntil());
+    return this.#stillAt ?? this.#blindAt ?? this.clock.at(this.#waking.awakeUntil());
+  }
+
+  /** What the server says of itself: whether it can know of new events. */
+  serverSees(sees: boolean): void {
+    this.#blindAt = sees ? undefined : (this.#blindAt ?? this.now());
   }
 
   /** Loads everything once more, now. */

@@ -45,6 +45,8 @@ export interface Evidence {
   readonly minutes: readonly Bucket[];
   readonly alerts: readonly Alert[] | undefined;
   readonly newestEventAt: number | null | undefined;
+  /** Whether the server says that its database does not answer. */
+  readonly isBlind: boolean;
 }
 
 /** What the verdict looks at. */
@@ -56,8 +58,10 @@ export const errorBadPct = 20;
 /** Fewer requests than this say nothing about a rate. */
 const minRequests = 20;
 
+const blindSentence = 'Cannot tell: the database of Nowcast does not answer.';
+
 export function judge(evidence: Evidence): Verdict {
-  const { connection, failures, minutes, alerts, newestEventAt, now } = evidence;
+  const { connection, failures, minutes, alerts, newestEventAt, now, isBlind } = evidence;
   if (newestEventAt === undefined) {
     if (failures.metrics !== undefined) {
       return { level: 'unknown', sentence: 'Cannot tell: the figures could not be loaded.', reasons: [] };
@@ -65,14 +69,20 @@ export function judge(evidence: Evidence): Verdict {
     if (isCutOff(connection)) {
       return { level: 'unknown', sentence: 'Cannot tell: the server does not answer.', reasons: [] };
     }
+    if (isBlind) return { level: 'unknown', sentence: blindSentence, reasons: [] };
     return { level: 'unknown', sentence: 'Looking …', reasons: [] };
   }
   if (isCutOff(connection)) {
     const why =
       connection.phase === 'offline' ? 'this device is offline' : 'the connection to Nowcast is lost';
-    const before = judge({ ...evidence, connection: { ...connection, phase: 'live' } });
+    const before = judge({ ...evidence, connection: { ...connection, phase: 'live' }, isBlind: false });
     const reason: Reason = { id: 'before', level: 'unknown', text: `Last known: ${before.sentence}` };
     return { level: 'unknown', sentence: `Cannot tell: ${why}.`, reasons: [reason] };
+  }
+  if (isBlind) {
+    const before = judge({ ...evidence, isBlind: false });
+    const reason: Reason = { id: 'blind', level: 'unknown', text: `Last known: ${before.sentence}` };
+    return { level: 'unknown', sentence: blindSentence, reasons: [reason] };
   }
   if (newestEventAt === null)
     return { level: 'waiting', sentence: 'Waiting for the first event.', reasons: [] };

@@ -8,16 +8,18 @@ export interface DataAgeProps {
   readonly connection: Connection;
   /** Whether the last attempt to load the figures failed. */
   readonly failed: boolean;
+  readonly isBlind: boolean;
 }
 
 /** How old the newest event is, and up to when the page knows. */
-export function DataAge({ newestEventAt, connection, failed }: DataAgeProps) {
+export function DataAge({ newestEventAt, connection, failed, isBlind }: DataAgeProps) {
   const now = useNow(useFeed().clock);
   const { phase, currentUntil } = connection;
   const cut = phase !== 'live' && currentUntil !== undefined;
+  const known = cut || isBlind;
   return (
     <dl className="shrink-0 sm:text-right">
-      <dt className="text-caption text-muted">{cut ? 'Newest event known of' : 'Newest event'}</dt>
+      <dt className="text-caption text-muted">{known ? 'Newest event known of' : 'Newest event'}</dt>
       <dd className="figure font-semibold text-figure" data-age>
         {typeof newestEventAt === 'number'
           ? `${duration(now - newestEventAt)} ago`
@@ -28,7 +30,9 @@ export function DataAge({ newestEventAt, connection, failed }: DataAgeProps) {
       <dt className="sr-only">Freshness of this page</dt>
       <dd className="text-caption text-muted" data-freshness>
         {phase === 'live'
-          ? 'This page is up to date.'
+          ? isBlind
+            ? 'Nothing new is known since.'
+            : 'This page is up to date.'
           : cut
             ? `This page shows what was known at ${timeWithSeconds(currentUntil)}.`
             : failed || isCutOff(connection)

@@ -11,6 +11,7 @@ import { useNow } from '../ui/useNow.ts';
 import { VerdictCard } from '../ui/VerdictCard.tsx';
 import { DataAge } from './DataAge.tsx';
 import { showEvents, showModel, showRange } from './liveView.ts';
+import { useIsBlind } from './useIsBlind.ts';
 
 /** So many reasons stand under the sentence: with more the figures would begin below the fold. */
 const mostReasons = 4;
@@ -22,7 +23,8 @@ export function Verdict() {
   const connection = useCell(feed.connection);
   const failures = useCell(feed.failures);
   const now = useNow(feed);
-  const verdict = judge({ now, connection, failures, ...data });
+  const isBlind = useIsBlind();
+  const verdict = judge({ now, connection, failures, isBlind, ...data });
   // One that is left out takes a line too.
   const told = verdict.reasons.length > mostReasons + 1 ? mostReasons : verdict.reasons.length;
   return (
@@ -35,6 +37,7 @@ export function Verdict() {
           newestEventAt={data.newestEventAt}
           connection={connection}
           failed={failures.metrics !== undefined}
+          isBlind={isBlind}
         />
       }
     >
@@ -68,6 +71,7 @@ function ReasonLine({ reason, now }: { reason: Reason; now: number }) {
         </span>
       )}
       <span className="flex flex-wrap gap-1.5">
+        {reason.id === 'blind' && <ButtonLink path="/pipeline">Pipeline</ButtonLink>}
         {incidentId !== undefined && <ButtonLink path={`/alerts/${incidentId}`}>Why</ButtonLink>}
         {model !== undefined && since !== undefined && (
           <>
