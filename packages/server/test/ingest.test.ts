@@ -198,6 +198,17 @@ describe('every door', () => {
     },
   );
 
+  test.each([
+    ['/telemetry/inference', 'application/json', (event: string) => event],
+    ['/telemetry/inference/batch', 'application/json', (event: string) => `[${event}]`],
+    ['/telemetry/inference/batch', 'application/x-ndjson', (event: string) => `${event}\r\n`],
+  ])('takes a file that begins with a byte order mark at %s as %s', async (path, contentType, fileOf) => {
+    const model = `marked ${path} ${contentType}`;
+    const body = `\ufeff${fileOf(JSON.stringify({ model_version: model, inference_time_ms: 1 }))}`;
+    expect((await server.post(path, body, { 'content-type': contentType })).status).toBe(200);
+    expect(await stored(model)).toHaveLength(1);
+  });
+
   test('names the line of NDJSON that is no JSON and stores the others', async () => {
     const body = `${lines('ndjson broken')}\n{"model_version":\n${lines('ndjson broken')}`;
     const answer = await server.post('/telemetry/inference/batch', body, {

@@ -336,6 +336,29 @@ test('times are exact to the microsecond, durations to the nanosecond', () => {
   );
 });
 
+test('an id is hexadecimal in small letters, however it came, and of zeroes alone none', () => {
+  const [trace, parent, own] = ['5b8efff798038103d269b633813fc60c', 'eee19b7ec3c1b174', '00f067aa0ba902b7'];
+  const chat = { 'gen_ai.operation.name': 'chat', 'gen_ai.request.model': 'gpt-4o' };
+  const base64 = (hex: string) => Buffer.from(hex, 'hex').toString('base64');
+  for (const spelt of [(hex: string) => hex.toUpperCase(), base64]) {
+    const ids = { traceId: spelt(trace), spanId: spelt(own), parentSpanId: spelt(parent) };
+    const [read] = readJsonSpans(request([span(chat, ids)]), isWanted)[0]!.spans;
+    expect(read).toMatchObject({ traceId: trace, spanId: own, parentSpanId: parent });
+  }
+  // A root that says so by zeroes is nobody's child, not the child of another one.
+  const zeroes = { traceId: '0'.repeat(32), spanId: '0'.repeat(16), parentSpanId: '0'.repeat(16) };
+  const body = request([span(chat, zeroes), span(chat, { ...zeroes, spanId: own })]);
+  for (const spans of [readJsonSpans(body, isWanted), readProtobufSpans(protobufSpans(body), isWanted)]) {
+    const events = new ModelCalls().read(spans);
+    expect(
+      events.map(({ trace_id, metadata }) => [trace_id, (metadata as Record<string, unknown>).span_id]),
+    ).toEqual([
+      [undefined, undefined],
+      [undefined, own],
+    ]);
+  }
+});
+
 describe('both encodings', () => {
   const value = fc.oneof(
     fc.string(),

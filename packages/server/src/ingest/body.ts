@@ -22,11 +22,12 @@ const maxBatchIdLength = 200;
 const maxDropReasons = 50;
 const maxDropped = 1_000_000_000;
 const leastSampleRate = 1e-6;
+const byteOrderMark = 0xfeff;
 
 export function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw new HttpError(400, 'invalid_utf8', 'the body must be valid UTF-8');
   try {
-    return JSON.parse(body.toString('utf8'));
+    return JSON.parse(textOf(body));
   } catch (error) {
     throw new HttpError(400, 'invalid_json', `the body must be JSON: ${(error as Error).message}`);
   }
@@ -134,7 +135,7 @@ function parseLines(body: Buffer): Batch {
   if (!isUtf8(body)) throw new HttpError(400, 'invalid_utf8', 'the body must be valid UTF-8');
   const events: unknown[] = [];
   const unreadable = new Map<number, string>();
-  for (const line of body.toString('utf8').split('\n')) {
+  for (const line of textOf(body).split('\n')) {
     if (line.trim() === '') continue;
     try {
       events.push(JSON.parse(line));
@@ -148,4 +149,10 @@ function parseLines(body: Buffer): Batch {
 
 function looksLikeLines(body: Buffer): boolean {
   return /^\s*\{[^\n]*\}\s*\n\s*\{/.test(body.toString('utf8', 0, 65_536));
+}
+
+/** Without the byte order mark that programs on Windows begin a file with (RFC 8259, 8.1, lets a reader ignore it). */
+function textOf(body: Buffer): string {
+  const text = body.toString('utf8');
+  return text.charCodeAt(0) === byteOrderMark ? text.slice(1) : text;
 }

@@ -10,6 +10,7 @@ import {
   type ResourceSpans,
   type Span,
   type SpanEvent,
+  validId,
   type Wanted,
 } from './span.ts';
 
@@ -50,9 +51,9 @@ export function countJson(body: unknown, path: readonly (readonly string[])[]): 
 function spanOf(span: JsonObject, wanted: Wanted): Span {
   const status = objectOf(span.status ?? {}, 'status');
   return {
-    traceId: textOf(span, 'traceId').toLowerCase(),
-    spanId: textOf(span, 'spanId').toLowerCase(),
-    parentSpanId: textOf(span, 'parentSpanId').toLowerCase(),
+    traceId: idOf(span, 'traceId'),
+    spanId: idOf(span, 'spanId'),
+    parentSpanId: idOf(span, 'parentSpanId'),
     start: nanosOf(span, 'startTimeUnixNano'),
     end: nanosOf(span, 'endTimeUnixNano'),
     attributes: attributesOf(span, wanted),
@@ -110,6 +111,15 @@ function nanosOf(holder: JsonObject, name: string): Nanos {
     return { high, low: given - high * 2 ** 32 };
   }
   throw malformed(`${name} must be nanoseconds since 1970 as a string of digits`);
+}
+
+/** Of 16 and of 8 bytes. */
+const base64Id = /^(?:[\w+/]{22}==|[\w+/]{11}=)$/;
+
+/** Hexadecimal; senders that leave the encoding to a protobuf library write base64. */
+function idOf(holder: JsonObject, name: string): string {
+  const text = textOf(holder, name);
+  return validId(base64Id.test(text) ? Buffer.from(text, 'base64').toString('hex') : text.toLowerCase());
 }
 
 function textOf(holder: JsonObject, name: string): string {

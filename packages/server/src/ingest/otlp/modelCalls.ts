@@ -230,7 +230,7 @@ function metadataOf(
   attributes: SpanAttributes,
   known: Record<string, unknown>,
 ): Record<string, unknown> {
-  const metadata: Record<string, unknown> = { ...known, span_id: spanId };
+  const metadata: Record<string, unknown> = { ...known, span_id: spanId || undefined };
   let own = 0;
   for (const { name, value } of attributes.others) {
     if (own === maxOwnAttributes) break;

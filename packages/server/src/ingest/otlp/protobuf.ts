@@ -12,6 +12,7 @@ import {
   type ResourceSpans,
   type Span,
   type SpanEvent,
+  validId,
   type Wanted,
 } from './span.ts';
 
@@ -308,7 +309,7 @@ function readList(reader: Reader): (string | number | boolean)[] {
 
 function readId(reader: Reader): string {
   const bytes = reader.bytes();
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+  return validId(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex'));
 }
 
 function readNanos(reader: Reader): Nanos {

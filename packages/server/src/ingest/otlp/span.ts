@@ -2,6 +2,7 @@ import { HttpError } from '../httpError.ts';
 
 /** What is read of a span, whether it came as protobuf or as JSON. */
 export interface Span {
+  /** In lower-case hexadecimal, as all ids; '' where there is none. */
   readonly traceId: string;
   readonly spanId: string;
   /** '' for a root. */
@@ -43,6 +44,11 @@ export interface Nanos {
 }
 
 const twoTo32 = 2 ** 32;
+
+/** All zeroes is how OpenTelemetry writes that there is no id: calls without one have no trace in common. */
+export function validId(hex: string): string {
+  return /[^0]/.test(hex) ? hex : '';
+}
 
 /** Whole microseconds, truncated. */
 export function microsOf({ high, low }: Nanos): number {
