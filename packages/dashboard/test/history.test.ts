@@ -97,8 +97,26 @@ test('charts ask for what they draw; comparisons are asked for the one period th
   const compared = asked.filter(({ searchParams }) => searchParams.get('select')!.includes('_change_'));
   expect(asked.length).toBeGreaterThan(compared.length);
   expect(compared.length).toBeGreaterThan(0);
-  for (const { searchParams } of asked) expect(searchParams.get('select')).not.toContain('*');
+  const drawn = [
+    'avg_confidence',
+    'avg_latency_ms',
+    'avg_quality',
+    'cost_usd',
+    'error_rate_pct',
+    'input_tokens',
+    'model_version',
+    'output_tokens',
+    'p50_latency_ms',
+    'p95_latency_ms',
+    'p99_latency_ms',
+    'period_start',
+    'total_requests',
+  ];
+  for (const one of asked.filter((url) => !compared.includes(url))) {
+    expect(one.searchParams.get('select')!.split(',').sort()).toEqual(drawn);
+  }
   for (const { searchParams } of compared) {
+    expect(searchParams.get('select')).not.toMatch(/\*|latency_ms|cost_usd/);
     const [from, to] = searchParams.getAll('period_start').map((bound) => bound.split('.')[1]);
     expect(from).toBe(to);
   }

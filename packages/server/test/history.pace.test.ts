@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { archiveDay, isArchived, rowsState } from '../src/history/cold/archive.ts';
 import { ranges } from '../src/history/cold/pace.ts';
 import { type ColdPlace, coldPlace } from '../src/history/cold/place.ts';
@@ -54,6 +54,30 @@ describe('a gentle archive', () => {
     );
     expect(count).toBeGreaterThan(1);
     expect(found).toEqual(all.map(({ id }) => Number(id)));
+  });
+
+  test('rests three times as long as it read while others write, and reads on once nobody does', async () => {
+    let nowMs = 1_000_000;
+    vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const rests: number[] = [];
+    const pause = async (ms: number) => {
+      rests.push(ms);
+      nowMs += 1_000;
+      // What other tests write at the same time is little beside the one, and nothing in a thousand years.
+      if (rests.length === 1)
+        await pipeline.query(`select pg_logical_emit_message(false, '', repeat('x', 1000000))`);
+      else nowMs += 1_000 * 365 * 86_400_000;
+    };
+    const fresh = await pipeline.pool.connect();
+    onTestFinished(() => fresh.release());
+    let count = 0;
+    for await (const _range of ranges(fresh, relation, 'gentle', pause)) {
+      count += 1;
+      nowMs += 100;
+    }
+    expect(rests).toEqual([300, 300]);
+    expect(count).toBe(3);
   });
 
   test('holds the same rows as one at full pace, and knows it later', async () => {

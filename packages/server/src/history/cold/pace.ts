@@ -25,6 +25,7 @@ export async function* ranges(
   client: pg.ClientBase,
   relation: string,
   pace: Pace,
+  pause: (ms: number) => Promise<unknown> = delay,
 ): AsyncGenerator<string, void, void> {
   if (pace === 'full') return yield '';
   const traffic = Traffic.of(client);
@@ -43,7 +44,7 @@ export async function* ranges(
     ];
     yield bounds.length === 0 ? '' : `where ${bounds.join(' and ')}`;
     if (last === undefined) return;
-    if (isBusy) await delay((performance.now() - startedAt) * busyPauses);
+    if (isBusy) await pause((performance.now() - startedAt) * busyPauses);
     after = last;
   }
 }
