@@ -395,6 +395,18 @@ describe('nowcast', () => {
     [['cold', 'restore', '2025-13-01'], {}, 2, 'YYYY-MM-DD'],
     [['cold', 'query', 'select nonsense from inference_logs'], {}, 1, 'NOWCAST_COLD_URL'],
     [['etl', 'run', '--from', 'yesterday'], {}, 2, 'YYYY-MM-DD'],
+    [
+      ['etl', 'run', '--from', '2025-01-02', '--to', '2025-01-01'],
+      {},
+      2,
+      '--from 2025-01-02 lies after --to 2025-01-01',
+    ],
+    [
+      ['cold', 'query', '--since', '2025-01-02', '--until', '2025-01-01', 'select 1'],
+      {},
+      2,
+      '--since 2025-01-02 lies after --until 2025-01-01',
+    ],
   ] as const)('answers %j with one sentence', async (args, env, code, sentence) => {
     const answer = await nowcast([...args], env);
     expect(answer.code).toBe(code);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -13,6 +13,7 @@ import { coldPlace } from '../src/history/cold/place.ts';
 import { restoreDay } from '../src/history/cold/restore.ts';
 import { closePeriods } from '../src/history/etl.ts';
 import { runRetention } from '../src/history/retention.ts';
+import { StartupError } from '../src/startupError.ts';
 import { migrate } from '../src/store/migrate.ts';
 import { arbitraryEvent } from './support/events.ts';
 import { run, startGivenPostgres } from './support/givenPostgres.ts';
@@ -80,8 +81,16 @@ async function everything(pool: pg.Pool): Promise<Record<string, string[]>> {
 describe('a backup', () => {
   test('brings every row of every table into an empty database, triggers and partitions as they were', async () => {
     const rows = await withClient(pipeline.pool, (client) => writeBackup(client, file));
+    let told = 0;
     const target = await migratedDatabase();
-    expect(await withClient(target, (client) => readBackup(client, file))).toBe(rows);
+    expect(
+      await withClient(target, (client) =>
+        readBackup(client, file, (done) => {
+          told = done;
+        }),
+      ),
+    ).toBe(rows);
+    expect(told).toBe((await stat(file)).size);
     const before = await everything(pipeline.pool);
     expect(before['public.inference_logs']!.length).toBe(303);
     for (const name of [
@@ -147,6 +156,15 @@ describe('a backup', () => {
     await withClient(target, (client) => readBackup(client, file));
     await expect(withClient(target, (client) => readBackup(client, file))).rejects.toThrow(
       'holds events already',
+    );
+  });
+
+  test('that cannot be written is one sentence, and leaves nothing behind', async () => {
+    const nowhere = path.join(directory, 'nowhere', 'backup');
+    await expect(withClient(pipeline.pool, (client) => writeBackup(client, nowhere))).rejects.toThrow(
+      new StartupError(
+        `The backup cannot be written: ENOENT: no such file or directory, open '${nowhere}.partial'.`,
+      ),
     );
   });
 

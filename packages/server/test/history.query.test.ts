@@ -69,16 +69,25 @@ describe('POST /history/query', () => {
     ['drop table hot_rows', 'must be one SELECT'],
     ["select * from read_text('/etc/hostname')", 'disabled by configuration'],
     ['selekt 1', 'syntax error'],
-    ['select nothing_such from inference_logs', 'nothing_such'],
+    ['select nothing_such from inference_logs', 'LINE 1: select nothing_such from'],
+    ['select 1,\n  selekt from x y z', 'LINE 2:   selekt from x y z'],
+    ['select model_version::int from inference_logs', "Could not convert string 'v1'"],
   ])('refuses %s: %s', async (sql, reason) => {
     const { status, body } = await ask({ sql });
     expect(status).toBe(400);
+    expect(body.message).toMatch(/^The query /);
     expect(body.message).toContain(reason);
+    expect(body.message).not.toContain('    at ');
   });
 
   test('names the field of a wrong request, and is there for a service key alone', async () => {
     expect((await ask({ sql: 7 })).body).toMatchObject({ field: 'sql' });
     expect((await ask({ sql: 'select 1', since: 'yesterday' })).body).toMatchObject({ field: 'since' });
+    expect((await ask({ sql: 'select 1', until: '2025-02-30' })).body).toMatchObject({ field: 'until' });
+    expect((await ask({ sql: 'select 1', since: '2025-01-02', until: '2025-01-01' })).body).toMatchObject({
+      field: 'since',
+      message: expect.stringContaining('must not lie after until'),
+    });
     expect((await ask({ sql: 'select 1', max_rows: 0 })).body).toMatchObject({ field: 'max_rows' });
     expect((await ask({ sql: 'select 1' }, 'anon')).status).toBe(403);
   });

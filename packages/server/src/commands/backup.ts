@@ -8,7 +8,7 @@ import { StartupError } from '../startupError.ts';
 import { findOwner } from '../store/embedded/owner.ts';
 import { count } from './etl.ts';
 import { withMigratedPool } from './historyDatabase.ts';
-import { progressBar } from './progress.ts';
+import { progressBar, wholeMegabytes } from './progress.ts';
 import { megabytes } from './retention.ts';
 
 export function addBackupCommand(program: Command): void {
@@ -51,11 +51,15 @@ async function restore(file: string): Promise<void> {
   }
   await withMigratedPool('restore', async (pool) => {
     const client = await pool.connect();
+    const bar = await progressBar('Restoring', 'MB');
+    bar.start(wholeMegabytes((await stat(file)).size), 0);
     try {
-      const rows = await readBackup(client, file);
+      const rows = await readBackup(client, file, (done) => bar.update(wholeMegabytes(done)));
       await client.query('analyze');
+      bar.stop();
       console.log(`${count(rows, 'row')} restored from ${file}.`);
     } finally {
+      bar.stop();
       client.release(true);
     }
   });

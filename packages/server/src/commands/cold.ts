@@ -5,9 +5,9 @@ import { type ColdAnswer, queryCold } from '../history/cold/query.ts';
 import { restoreDay } from '../history/cold/restore.ts';
 import type { Settings } from '../settings.ts';
 import { StartupError } from '../startupError.ts';
-import { assertDay, count } from './etl.ts';
+import { assertDay, assertDays, count } from './etl.ts';
 import { withMigratedPool } from './historyDatabase.ts';
-import { progressBar } from './progress.ts';
+import { progressBar, wholeMegabytes } from './progress.ts';
 import { formatTable } from './sqlOutput.ts';
 
 /** PostgreSQL's numbers for the types that a table aligns to the right and to the left. */
@@ -24,6 +24,7 @@ export function addColdCommand(program: Command): void {
     .option('--until <day>', 'last day to look at, as YYYY-MM-DD in UTC')
     .option('--json', 'print rows as NDJSON instead of a table')
     .option('--max-rows <number>', 'print no more rows than these')
+    .option('--no-progress', 'say nothing but rows and errors')
     .option('--read-only', "only one SELECT, which opens no files beside the archive's", false)
     .addHelpText(
       'after',
@@ -86,6 +87,7 @@ interface QueryOptions {
   readonly until?: string;
   readonly json?: boolean;
   readonly maxRows?: string;
+  readonly progress: boolean;
   readonly readOnly: boolean;
 }
 
@@ -93,7 +95,7 @@ async function query(given: string, options: QueryOptions): Promise<void> {
   const maxRows = options.maxRows === undefined ? Number.POSITIVE_INFINITY : Number(options.maxRows);
   if (!(maxRows >= 1)) throw new StartupError(`--max-rows must be at least 1, not ${options.maxRows}.`, 2);
   const sql = given === '-' ? await text(process.stdin) : given;
-  for (const day of [options.since, options.until]) if (day !== undefined) assertDay(day);
+  assertDays('--since', options.since, '--until', options.until);
   await withMigratedPool('cold query', async (pool, settings) => {
     const place = settings.coldUrl === undefined ? undefined : coldPlace(settings.coldUrl);
     const client = await pool.connect();
@@ -109,6 +111,7 @@ async function query(given: string, options: QueryOptions): Promise<void> {
           until: options.until,
           isReadOnly: options.readOnly,
           onRows(rows, expected) {
+            if (!options.progress) return;
             if (!started) bar.start(Math.max(rows, Math.round(expected)), 0);
             started = true;
             bar.increment(rows);
@@ -171,12 +174,20 @@ async function restore(day: string, options: { days: string }): Promise<void> {
   }
   await withMigratedPool('cold restore', async (pool, settings) => {
     const client = await pool.connect();
+    const bar = await progressBar('Restoring', 'MB');
+    let started = false;
     try {
-      const rows = await restoreDay(client, placeOf(settings), day, days);
+      const rows = await restoreDay(client, placeOf(settings), day, days, (done, total) => {
+        if (!started) bar.start(wholeMegabytes(total), 0);
+        started = true;
+        bar.update(wholeMegabytes(done));
+      });
+      bar.stop();
       console.log(
         `${count(rows, 'row')} of ${day} are in inference_logs again, for ${count(days, 'day')}; the archive keeps its file.`,
       );
     } finally {
+      bar.stop();
       client.release();
     }
   });

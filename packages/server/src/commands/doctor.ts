@@ -27,7 +27,7 @@ export function addDoctorCommand(program: Command): void {
 function report({ database, tables, indexes, events, savings, notes }: Diagnosis): string {
   const perEvent = (bytes: number | null) => (bytes === null ? 'unknown' : `${bytes.toFixed(1)} bytes`);
   return [
-    `PostgreSQL ${database.version}, ${megabytes(database.bytes)}. About ${count(events.rows, 'event')} on ${count(events.days, 'day')}: rows with their indexes ${megabytes(events.row_bytes)}, summaries ${megabytes(events.summary_bytes)}, together ${perEvent(events.bytes_per_event)} an event. Archive: ${count(events.archived_days, 'day')}, ${perEvent(events.archived_bytes_per_event)} an event.`,
+    `PostgreSQL ${database.version}, ${megabytes(database.bytes)}. About ${count(events.rows, 'event')} on ${count(events.days, 'day')}: rows with their indexes ${megabytes(events.row_bytes)}, summaries ${megabytes(events.summary_bytes)}, together ${perEvent(events.bytes_per_event)} an event. Archive: ${events.archived_days === 0 ? 'no days' : `${count(events.archived_days, 'day')}, ${perEvent(events.archived_bytes_per_event)} an event`}.`,
     '',
     table(
       ['table', 'rows (estimate)', 'rows MB', 'indexes MB', 'aside MB'],

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { isDay } from '../history/day.ts';
 import { closePeriods } from '../history/etl.ts';
 import { StartupError } from '../startupError.ts';
 import { withMigratedPool } from './historyDatabase.ts';
@@ -22,7 +23,7 @@ of the range is compared with its summaries.`,
 }
 
 async function run(options: { from?: string; to?: string }): Promise<void> {
-  for (const day of [options.from, options.to]) if (day !== undefined) assertDay(day);
+  assertDays('--from', options.from, '--to', options.to);
   await withMigratedPool('etl run', async (pool, { timezone }) => {
     const { rows } = await pool.query<{ yesterday: string }>(
       `select to_char((now() at time zone $1)::date - 1, 'YYYY-MM-DD') as yesterday`,
@@ -52,10 +53,20 @@ async function run(options: { from?: string; to?: string }): Promise<void> {
 
 /** @throws StartupError when it is no day of the calendar */
 export function assertDay(text: string): void {
-  const date = new Date(`${text}T00:00:00Z`);
-  const isDay =
-    /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
-  if (!isDay) throw new StartupError(`A day is written as YYYY-MM-DD, not ${text}.`, 2);
+  if (!isDay(text)) throw new StartupError(`A day is written as YYYY-MM-DD, not ${text}.`, 2);
+}
+
+/** The first and the last day of a range. @throws StartupError (wrong usage) */
+export function assertDays(
+  firstOption: string,
+  first: string | undefined,
+  lastOption: string,
+  last: string | undefined,
+): void {
+  for (const day of [first, last]) if (day !== undefined) assertDay(day);
+  if (first !== undefined && last !== undefined && first > last) {
+    throw new StartupError(`${firstOption} ${first} lies after ${lastOption} ${last}.`, 2);
+  }
 }
 
 export function count(number: number, one: string, many = `${one}s`): string {

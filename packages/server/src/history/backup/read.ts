@@ -20,9 +20,9 @@ const maxLineBytes = 1024 * 1024;
 export async function readBackup(
   client: pg.ClientBase,
   file: string,
-  onRows: (rows: number) => void = () => undefined,
+  onBytes: (done: number) => void = () => undefined,
 ): Promise<number> {
-  const input = new BackupReader(file);
+  const input = new BackupReader(file, onBytes);
   await client.query('begin');
   try {
     const header = await input.json<BackupHeader>();
@@ -46,7 +46,6 @@ export async function readBackup(
       const copied =
         'day' in next ? await readDay(client, next, input) : await readTable(client, next, own, input);
       rows += copied;
-      onRows(copied);
     }
     for (const name of quiet) await client.query(`alter table ${name} enable trigger user`);
     await client.query('commit');
@@ -149,9 +148,11 @@ class BackupReader {
   /** Of everything before the line that was read last. */
   sha256BeforeLine = '';
 
-  constructor(file: string) {
+  /** @param onBytes hears how much of the file was read */
+  constructor(file: string, onBytes: (done: number) => void) {
     this.#file = file;
     const bytes = createReadStream(file);
+    bytes.on('data', () => onBytes(bytes.bytesRead));
     const text = createGunzip();
     bytes.on('error', (error) => text.destroy(error));
     // The next read rejects with it; before the first one nobody else listens.

@@ -4,6 +4,7 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { createGzip, type Gzip } from 'node:zlib';
 import type pg from 'pg';
+import { StartupError } from '../../startupError.ts';
 import { identifier } from '../cold/columns.ts';
 import { copyOut } from '../copyOut.ts';
 import { type BackupEnd, type BackupHeader, type BackupSection, formatVersion } from './format.ts';
@@ -116,7 +117,9 @@ class BackupFile {
       // Whoever waits for room hears of it.
       this.#gzip.destroy(error);
     };
-    this.#file.on('error', failed);
+    this.#file.on('error', (error) =>
+      failed(new StartupError(`The backup cannot be written: ${error.message}.`, 1, { cause: error })),
+    );
     this.#gzip.on('error', failed);
     this.#gzip.pipe(this.#file);
   }
@@ -133,7 +136,9 @@ class BackupFile {
   async end(sequences: Record<string, string>, rows: number): Promise<void> {
     const end: BackupEnd = { sequences, rows, sha256: this.#hash.copy().digest('hex') };
     await this.line(end);
-    const written = once(this.#file, 'close');
+    const written = once(this.#file, 'close').catch((error: unknown) => {
+      throw this.#failure ?? error;
+    });
     this.#gzip.end();
     await written;
     if (this.#failure !== undefined) throw this.#failure;

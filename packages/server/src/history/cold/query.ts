@@ -49,7 +49,7 @@ export async function queryCold(
     try {
       const files = await coldFiles(client, place, query, scratch.directory);
       await scratch.makeTable('hot_rows', columns);
-      await scratch.run(viewOf(columns, files));
+      await scratch.run(viewOf(columns, files)).catch(unreadable);
       const needed = await neededColumns(scratch, query.sql, columns);
       await loadHot(client, scratch, needed, query);
       // The rest of the columns is named nowhere in the query.
@@ -58,11 +58,11 @@ export async function queryCold(
     } finally {
       await client.query('rollback');
     }
-    const result = await scratch.stream(query.sql);
+    const result = await scratch.stream(query.sql).catch(refused);
     const types = result.columnTypes();
     await use({
       columns: result.deduplicatedColumnNames().map((name, index) => ({ name, type: String(types[index]) })),
-      rows: result.yieldRowsJson(),
+      rows: readable(result.yieldRowsJson()),
     });
   } finally {
     await scratch.close();
@@ -71,10 +71,29 @@ export async function queryCold(
 
 /** @throws StartupError when it is anything else */
 async function assertSelect(scratch: Scratch, sql: string): Promise<void> {
-  const isSelect = await scratch.isSelect(sql).catch((error: unknown) => {
-    throw new StartupError(`The query cannot be run: ${(error as Error).message}`, 1, { cause: error });
-  });
+  const isSelect = await scratch.isSelect(sql).catch(refused);
   if (!isSelect) throw new StartupError('The query must be one SELECT.');
+}
+
+/** @throws StartupError with what DuckDB says about a query, or about what it reads */
+function refused(error: unknown): never {
+  throw new StartupError(`The query cannot be run: ${(error as Error).message}`, 1, { cause: error });
+}
+
+/** @throws StartupError */
+function unreadable(error: unknown): never {
+  throw new StartupError(`A file of the archive cannot be read: ${(error as Error).message}`, 1, {
+    cause: error,
+  });
+}
+
+/** Values that do not fit what the query makes of them are met while its rows are read. */
+async function* readable<Piece>(pieces: AsyncIterable<Piece>): AsyncGenerator<Piece, void, undefined> {
+  try {
+    yield* pieces;
+  } catch (error) {
+    refused(error);
+  }
 }
 
 /** @throws StartupError when a file of the manifest is not there */
@@ -139,9 +158,11 @@ async function neededColumns(
   // The table is empty as yet, which must not be planned upon.
   await scratch.run(`set disabled_optimizers = 'statistics_propagation,empty_result_pullup'`);
   const plan = await scratch
-    .one<{ explain_value: string }>(`explain (format json) ${sql}`)
-    .catch((error: unknown) => {
-      throw new StartupError(`The query cannot be run: ${(error as Error).message}`, 1, { cause: error });
+    .one<{ explain_value: string }>(`explain (format json)\n${sql}`)
+    .catch((error: Error) => {
+      // That counts the line which is not the user's.
+      error.message = error.message.replace(/^LINE (\d+)/m, (_, line) => `LINE ${Number(line) - 1}`);
+      return refused(error);
     });
   await scratch.run(`reset disabled_optimizers`);
   const scans: PlanNode[] = [];

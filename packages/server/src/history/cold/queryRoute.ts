@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { failureAnswer } from '../../ingest/answer.ts';
 import { describeKind, HttpError, RateLimitedError } from '../../ingest/httpError.ts';
 import { cliPath } from '../cliPath.ts';
+import { isDay } from '../day.ts';
 
 const maxBodyBytes = 64 * 1024;
 const maxSqlLength = 20_000;
@@ -71,6 +72,7 @@ async function answer(
       '-',
       '--json',
       '--read-only',
+      '--no-progress',
       '--max-rows',
       String(maxRows + 1),
       ...days.flat(),
@@ -130,14 +132,17 @@ function read(body: unknown): HistoryQuery {
       'max_rows',
       `max_rows must be a whole number from 1 to ${mostRows}, got ${describeKind(maxRows)}`,
     );
-  return { sql, since: day('since', since), until: day('until', until), maxRows };
+  const days = { since: day('since', since), until: day('until', until) };
+  if (days.since !== undefined && days.until !== undefined && days.since > days.until)
+    throw invalid('since', `since must not lie after until, got ${days.since} and ${days.until}`);
+  return { sql, ...days, maxRows };
 }
 
 function day(field: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value === 'string' && /^\d{4}-\d\d-\d\d$/.test(value) && !Number.isNaN(Date.parse(value)))
-    return value;
-  throw invalid(field, `${field} must be a day of UTC as YYYY-MM-DD, got ${describeKind(value)}`);
+  if (typeof value === 'string' && isDay(value)) return value;
+  const got = typeof value === 'string' ? value.slice(0, 20) : describeKind(value);
+  throw invalid(field, `${field} must be a day of UTC as YYYY-MM-DD, got ${got}`);
 }
 
 function invalid(field: string, message: string): HttpError {

@@ -1,4 +1,5 @@
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type pg from 'pg';
 import { StartupError } from '../../startupError.ts';
@@ -33,6 +34,7 @@ export async function restoreDay(
   place: ColdPlace,
   day: string,
   days: number,
+  onBytes: (done: number, total: number) => void = () => undefined,
 ): Promise<number> {
   const manifest = await manifestOf(client, day);
   const scratch = await Scratch.open(await place.scratchDirectory());
@@ -54,7 +56,12 @@ export async function restoreDay(
       await client.query(`set local lock_timeout = ${lockTimeoutMs}`);
       // Filled before it is attached: no trigger counts its rows a second time.
       await client.query('select nowcast.create_day_table($1)', [day]);
-      await copyIn(client, `copy ${relation} (${names}) from stdin (format csv)`, createReadStream(csv));
+      const { size } = await stat(csv);
+      await copyIn(
+        client,
+        `copy ${relation} (${names}) from stdin (format csv)`,
+        told(createReadStream(csv), (done) => onBytes(done, size)),
+      );
       const state = await rowsState(client, relation, manifest.column_names);
       if (state.rows !== manifest.rows || state.fingerprint !== manifest.fingerprint) {
         throw new Error(
@@ -75,6 +82,15 @@ export async function restoreDay(
     return manifest.rows;
   } finally {
     await scratch.close();
+  }
+}
+
+async function* told(pieces: AsyncIterable<Buffer>, onBytes: (done: number) => void) {
+  let done = 0;
+  for await (const piece of pieces) {
+    yield piece;
+    done += piece.length;
+    onBytes(done);
   }
 }
 
