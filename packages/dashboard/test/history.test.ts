@@ -42,7 +42,7 @@ const pages = startPages({
         await server.cli('etl', 'run');
         expect(await server.read('daily_metrics_summary?select=date')).toHaveLength(24 * 2 + 1);
       },
-      { timeout: 60_000 },
+      { timeout: 200_000 },
     );
   },
 });

@@ -162,7 +162,7 @@ test('a longer range that cannot be loaded is an error, and repairs itself', asy
   const { page, close } = await pages.open();
   await panelState(page, 'Requests', 'live');
   await page.route(metrics, (route) => route.abort());
-  await page.keyboard.press('2');
+  await page.getByRole('button', { name: '6 h, last 6 hours' }).click();
   await panelState(page, 'Requests', 'error');
   await panel(page, 'Requests').getByText('The server does not answer.').waitFor();
   await page.unroute(metrics);

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { busyPercent, PageMeter } from '../../../bench/src/measure/browser.ts';
-import { event, events, eventually, panel, tileValue } from './support/live.ts';
+import { event, events, eventually, firstPaintMs, panel, tileValue } from './support/live.ts';
 import { startPages } from './support/pages.ts';
 
 /** Times are printed, not asserted: a busy machine would fail them. `npm run bench -- --only page` measures them. */
@@ -22,16 +22,7 @@ test('the first view needs at most 250 KB of JavaScript, charts included, and pa
     const file = fileURLToPath(new URL(`../dist${new URL(url).pathname}`, import.meta.url));
     bytes += gzipSync(await readFile(file)).length;
   }
-  // Told after the frame is on the screen, which is later than in the document.
-  const firstPaint = await page.evaluate(
-    () =>
-      new Promise<number>((resolve) => {
-        new PerformanceObserver((list) => {
-          const [entry] = list.getEntriesByName('first-contentful-paint');
-          if (entry !== undefined) resolve(entry.startTime);
-        }).observe({ type: 'paint', buffered: true });
-      }),
-  );
+  const firstPaint = await firstPaintMs(page);
   console.log(
     `first view: ${(bytes / 1_000).toFixed(1)} KB gzip of JavaScript, first paint after ${firstPaint.toFixed(0)} ms`,
   );
@@ -49,7 +40,10 @@ test('at 10,000 events a second the page stays quiet and its memory flat', async
   await eventually(() => panel(page, 'Live tail').textContent()).toContain('a sample, each second');
   const before = await meter.read();
   const requests = await tileValue(page, 'Requests');
-  await eventually(() => tileValue(page, 'Requests')).toBeGreaterThan(requests + 30_000);
+  // Three seconds' worth, on a machine that takes them as fast as that.
+  await expect
+    .poll(() => tileValue(page, 'Requests'), { timeout: 200_000 })
+    .toBeGreaterThan(requests + 30_000);
   const after = await meter.read();
   await stop();
   console.log(

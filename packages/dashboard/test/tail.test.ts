@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { event, events, eventually, neverGiveUp, panel, panelState, tileValue } from './support/live.ts';
+import { ago, event, events, eventually, neverGiveUp, panel, panelState, tileValue } from './support/live.ts';
 import { startPages } from './support/pages.ts';
 
 const pages = startPages({ prepare: (server) => server.post(event()) });
@@ -33,20 +33,69 @@ test('the tail pauses, resumes and stops listening when it is not seen', async (
   await close();
 });
 
-/** Events that the tail shows, and those that it says it does not show. */
+let sent = 0;
+/** So many events of a model, each with a number of its own. */
+async function flood(model: string, count: number): Promise<void> {
+  await pages.server.post(
+    ...events(count, () => ({ model_version: model, prediction_class: `number ${++sent}` })),
+  );
+}
+
+/** From the beginning: rows leave the list at its end. */
+async function recordShown(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const shown = new Set<string>();
+    Object.assign(window, { shown });
+    new MutationObserver(() => {
+      for (const row of document.querySelectorAll('[data-panel="Live tail"] li')) {
+        const number = /number \d+/.exec(row.textContent ?? '');
+        if (number !== null) shown.add(number[0]);
+      }
+    }).observe(document, { subtree: true, childList: true });
+  });
+}
+
+/** Events that the tail has shown, and those that it says it has not. */
 async function accountedFor(page: Page): Promise<number> {
-  const tail = panel(page, 'Live tail');
-  const counted = (await tail.locator('[data-not-shown]').textContent())!.replaceAll(',', '');
-  return (await tail.locator('li').count()) + Number(/\+(\d+)/.exec(counted)?.[1] ?? 0);
+  const counted = (await panel(page, 'Live tail').locator('[data-not-shown]').textContent())!;
+  const shown = await page.evaluate(() => (window as unknown as { shown: Set<string> }).shown.size);
+  return shown + Number(/\+(\d+)/.exec(counted.replaceAll(',', ''))?.[1] ?? 0);
 }
 
 test('a flood does not drown the tail: it shows a sample and counts the rest', async () => {
-  const { page, close } = await pages.open({ path: '/?model=flood' });
+  const { page, close } = await pages.open({ path: '/?model=flood', before: recordShown });
   await panelState(page, 'Live tail', 'empty');
-  for (let batch = 0; batch < 3; batch++)
-    await pages.server.post(...events(1_000, () => ({ model_version: 'flood' })));
-  await eventually(() => accountedFor(page)).toBeGreaterThan(2_500);
+  for (let batch = 0; batch < 3; batch++) await flood('flood', 1_000);
+  await eventually(() => accountedFor(page)).toBe(3_000);
   expect(await panel(page, 'Live tail').locator('li').count()).toBeLessThanOrEqual(120);
+  await close();
+});
+
+test('what comes while the tail looks for a sample is counted too', async () => {
+  let looks = 0;
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  const { page, close } = await pages.open({
+    path: '/?model=slow-look',
+    before: async (page) => {
+      await neverGiveUp(page);
+      await recordShown(page);
+    },
+  });
+  await panelState(page, 'Live tail', 'empty');
+  await page.route(/inference_logs\?select=\*&/, async (route) => {
+    looks++;
+    await held;
+    await route.continue();
+  });
+  await flood('slow-look', 1_000);
+  await eventually(() => looks).toBe(1);
+  await flood('slow-look', 1_000);
+  await eventually(() => tileValue(page, 'Requests')).toBe(2_000);
+  answer();
+  await eventually(() => accountedFor(page)).toBe(2_000);
   await close();
 });
 
@@ -58,32 +107,30 @@ test('what comes while the tail subscribes again after a flood is counted too', 
   });
   const { page, close } = await pages.open({
     path: '/?model=second-flood',
-    before: (page) =>
-      page.routeWebSocket(/realtime/, (socket) => {
+    before: async (page) => {
+      await recordShown(page);
+      await page.routeWebSocket(/realtime/, (socket) => {
         const upstream = socket.connectToServer();
         socket.onMessage(async (message) => {
           const [, , topic, name] = JSON.parse(String(message)) as [string, string, string, string];
           if (topic.includes('tail') && name === 'phx_join' && ++joins > 1) await held;
           upstream.send(message);
         });
-      }),
+      });
+    },
   });
   await panelState(page, 'Live tail', 'empty');
-  let posted = 0;
-  const post = async (count: number) => {
-    await pages.server.post(...events(count, () => ({ model_version: 'second-flood' })));
-    posted += count;
-  };
-  await post(1_000);
-  // Few enough that the tail subscribes again.
+  const before = sent;
+  await flood('second-flood', 1_000);
+  // Few enough that the tail subscribes again; a slow one asks more than once.
   await eventually(async () => {
-    await post(1);
+    await flood('second-flood', 1);
     return joins;
-  }).toBe(2);
-  await post(500);
-  await eventually(() => tileValue(page, 'Requests')).toBe(posted);
+  }).toBeGreaterThan(1);
+  await flood('second-flood', 500);
+  await eventually(() => tileValue(page, 'Requests')).toBe(sent - before);
   letJoin();
-  await eventually(() => accountedFor(page)).toBe(posted);
+  await eventually(() => accountedFor(page)).toBe(sent - before);
   await close();
 });
 
@@ -115,7 +162,9 @@ test('an event that the tail looked up before its row came is shown once', async
     },
   });
   await eventually(() => requests.some((url) => url.includes('inference_logs?select=*&'))).toBe(true);
-  await pages.server.postOne(event({ model_version: 'twice', prediction_class: 'the first' }));
+  // Of a time that the question, which was asked before, reaches to.
+  const first = { timestamp: ago(1), prediction_class: 'the first' };
+  await pages.server.postOne(event({ model_version: 'twice', ...first }));
   await eventually(() => frames.length).toBe(1);
   look();
   const rows = panel(page, 'Live tail').locator('li');

@@ -204,7 +204,8 @@ export class TailFeed {
       this.#sampleTimer = undefined;
       this.#quiet = came < streamAgainPerSecond ? this.#quiet + 1 : 0;
       if (this.#quiet >= quietLooks) this.#stream();
-      else if (this.#quiet > 0) this.#sampleSoon();
+      // What came during a slow look may have been the last.
+      else if (this.#quiet > 0 || this.#missing() > 0) this.#sampleSoon();
       // Otherwise the next change of the pulse looks again: a silent system is not asked.
     }, sampleEveryMs);
   }

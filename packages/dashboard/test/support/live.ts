@@ -20,7 +20,22 @@ export async function openLive(
   const { path = '/', ...others } = options;
   const opened = await openPage(browser, server.url + path, others);
   await live(opened.page);
+  // Until a frame of it was on the screen, a browser drops what is typed.
+  await firstPaintMs(opened.page);
   return opened;
+}
+
+/** When the page was first on the screen, which is later than in the document. */
+export async function firstPaintMs(page: Page): Promise<number> {
+  return await page.evaluate(
+    () =>
+      new Promise<number>((resolve) => {
+        new PerformanceObserver((list) => {
+          const [entry] = list.getEntriesByName('first-contentful-paint');
+          if (entry !== undefined) resolve(entry.startTime);
+        }).observe({ type: 'paint', buffered: true });
+      }),
+  );
 }
 
 export async function live(page: Page): Promise<void> {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { reservedPort } from '../../../server/test/support/ports.ts';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
-const startWithinMs = 100_000;
+const startWithinMs = 240_000;
 
 export type Event = Record<string, unknown> & { model_version: string; inference_time_ms: number };
 
