@@ -155,11 +155,14 @@ describe('streamText', () => {
   });
 
   test('that breaks off in the middle is an error', async () => {
-    set.answer = () => ({ events: [...hello, 'reset'] });
-    const read = async () => {
-      for await (const _ of streamText({ model: observed(), prompt, onError: () => undefined }).textStream);
+    let hasRead = () => {};
+    const read = new Promise<void>((resolve) => (hasRead = resolve));
+    set.answer = () => ({ events: [...hello, read, 'reset'] });
+    const { textStream } = streamText({ model: observed(), prompt, onError: () => undefined });
+    const readAll = async () => {
+      for await (const text of textStream) if (text === 'lo') hasRead();
     };
-    await expect(read()).rejects.toThrow();
+    await expect(readAll()).rejects.toThrow();
     expect(await set.recorded.events()).toMatchObject([{ is_error: true, ttft_ms: expect.any(Number) }]);
   });
 });

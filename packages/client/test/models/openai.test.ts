@@ -252,12 +252,17 @@ describe('a streamed chat', () => {
         { data: { error: { message: 'overloaded', code: 'server_error', type: 'server_error' } } },
       ],
     });
-    const read = async () => {
-      for await (const _ of await openai.chat.completions.create({ ...asked, stream: true }));
+    let read = 0;
+    let hasRead = () => {};
+    const readAll = async () => {
+      for await (const _ of await openai.chat.completions.create({ ...asked, stream: true }))
+        if (++read === 2) hasRead();
     };
-    await expect(read()).rejects.toThrow('overloaded');
-    set.answer = () => ({ events: [...text.slice(0, 2), 'reset'] });
-    await expect(read()).rejects.toThrow();
+    await expect(readAll()).rejects.toThrow('overloaded');
+    read = 0;
+    const reading = new Promise<void>((resolve) => (hasRead = resolve));
+    set.answer = () => ({ events: [...text.slice(0, 2), reading, 'reset'] });
+    await expect(readAll()).rejects.toThrow();
     expect(await set.recorded.events()).toMatchObject([
       {
         model_version: 'gpt-4o-2024-08-06',

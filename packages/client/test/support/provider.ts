@@ -10,7 +10,7 @@ export interface ProviderRequest {
 export interface ProviderAnswer {
   readonly status?: number;
   readonly json?: unknown;
-  readonly events?: readonly (ServerEvent | 'hang' | 'reset')[];
+  readonly events?: readonly (ServerEvent | Promise<unknown> | 'hang' | 'reset')[];
 }
 
 interface ServerEvent {
@@ -27,7 +27,8 @@ export interface Provider {
 /**
  * A model provider on loopback, in the wire format of the caller's choice.
  *
- * @param answer to the request of this number, from 0; an event `hang` keeps the answer open, `reset` breaks it off
+ * @param answer to the request of this number, from 0; an event `hang` keeps the answer open, `reset` breaks it off,
+ *   with what was not read yet: a promise before it is waited for
  */
 export async function startProvider(
   answer: (request: ProviderRequest, number: number) => ProviderAnswer,
@@ -47,9 +48,12 @@ export async function startProvider(
     for (const event of events) {
       if (event === 'hang') return;
       if (event === 'reset') {
-        // What was written has to arrive first.
-        setImmediate(() => response.socket?.resetAndDestroy());
+        response.socket?.resetAndDestroy();
         return;
+      }
+      if (event instanceof Promise) {
+        await event;
+        continue;
       }
       const data = typeof event.data === 'string' ? event.data : JSON.stringify(event.data);
       await new Promise<void>((written) =>

@@ -1,4 +1,4 @@
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { Nowcast } from '../../src/node.ts';
 import { type Collector, startCollector } from './collector.ts';
 
@@ -16,6 +16,13 @@ export interface Recorded {
 /** A client whose events can be looked at, as they arrive at a collector. */
 export async function record(): Promise<Recorded> {
   const collector: Collector = await startCollector(() => 'store');
+  // Errors are sent first: only its time tells the place of what ended within the same millisecond.
+  const now = Date.now;
+  let last = 0;
+  const clock = vi.spyOn(Date, 'now').mockImplementation(() => {
+    last = Math.max(last + 1, now());
+    return last;
+  });
   const nowcast = new Nowcast({ url: collector.url, exitHooks: false });
   let seen = 0;
   return {
@@ -31,6 +38,7 @@ export async function record(): Promise<Recorded> {
       return fresh;
     },
     async close() {
+      clock.mockRestore();
       await nowcast.close();
       await collector.close();
     },
