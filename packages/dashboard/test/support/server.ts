@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { reservedPort } from '../../../server/test/support/ports.ts';
 
@@ -77,12 +79,12 @@ export class TestServer {
   }
 
   async post(...events: Event[]): Promise<void> {
-    await this.#send('/telemetry/inference/batch', { events });
+    await this.#track('/telemetry/inference/batch', { events });
   }
 
   /** As the article posts: one event, one request. */
   async postOne(event: Event): Promise<void> {
-    await this.#send('/telemetry/inference', { input_size_bytes: 2048, ...event });
+    await this.#track('/telemetry/inference', { input_size_bytes: 2048, ...event });
   }
 
   /** Runs what the page could run too: a row into a published table. */
@@ -92,7 +94,7 @@ export class TestServer {
 
   /** @param rows which ones, as PostgREST filters them */
   async update(table: string, rows: string, values: Record<string, unknown>): Promise<void> {
-    await this.#send(`/rest/v1/${table}?${rows}`, values, 'PATCH');
+    await this.#send(`/rest/v1/${table}?${rows}`, values, { method: 'PATCH' });
   }
 
   /** Runs `nowcast …` on this server's data. @returns what it printed */
@@ -109,20 +111,37 @@ export class TestServer {
     return (await answer.json()) as Record<string, unknown>[];
   }
 
-  async #send(path: string, body: unknown, method = 'POST'): Promise<void> {
-    const answer = await fetch(this.url + path, {
+  /** As a client does: what a slow database did not confirm in time is sent again under the same id. */
+  async #track(path: string, body: unknown): Promise<void> {
+    const headers = { 'idempotency-key': randomUUID() };
+    for (;;) {
+      const answer = await this.#answer(path, body, { headers });
+      if (answer.status !== 503) return await expectTaken(path, answer);
+      await pause(1_000 * Number(answer.headers.get('retry-after') ?? 1));
+    }
+  }
+
+  async #send(path: string, body: unknown, options?: { method: string }): Promise<void> {
+    await expectTaken(path, await this.#answer(path, body, options));
+  }
+
+  #answer(path: string, body: unknown, { method = 'POST', headers = {} } = {}): Promise<Response> {
+    return fetch(this.url + path, {
       method,
-      headers: { 'content-type': 'application/json', ...this.#headers() },
+      headers: { 'content-type': 'application/json', ...headers, ...this.#headers() },
       body: JSON.stringify(body),
     });
-    const text = await answer.text();
-    if (!answer.ok || /"rejected":[1-9]/.test(text)) throw new Error(`${path}: ${answer.status} ${text}`);
   }
 
   #headers(): Record<string, string> {
     const key = this.#env.NOWCAST_SERVICE_KEY;
     return key === undefined ? {} : { apikey: key, authorization: `Bearer ${key}` };
   }
+}
+
+async function expectTaken(path: string, answer: Response): Promise<void> {
+  const text = await answer.text();
+  if (!answer.ok || /"rejected":[1-9]/.test(text)) throw new Error(`${path}: ${answer.status} ${text}`);
 }
 
 /** @returns what it wrote to its output */
