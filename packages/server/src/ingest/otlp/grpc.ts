@@ -182,8 +182,10 @@ function respond(stream: ServerHttp2Stream, { status, message, body }: GrpcAnswe
   const head = { ':status': 200, 'content-type': 'application/grpc+proto' };
   if (body === undefined) {
     stream.respond({ ...head, ...trailers }, { endStream: true });
-    // The rest of a message that is refused is not waited for.
-    if (!stream.readableEnded) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    // The rest of a message that is refused is not waited for. Node 22 drops an answer that it has not sent by then.
+    setImmediate(() => {
+      if (!stream.readableEnded && !stream.destroyed) stream.close(http2.constants.NGHTTP2_NO_ERROR);
+    });
     return;
   }
   stream.respond(head, { waitForTrailers: true });
