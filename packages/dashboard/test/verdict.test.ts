@@ -57,6 +57,22 @@ test('before the first event it waits; silence for five minutes is said with its
   expect(silent.reasons[0]).toMatchObject({ text: 'No event for 12 min.', since: now - 12 * minute });
 });
 
+test('silence that an alert tells is not told twice, unless that alert is about one model of several', () => {
+  const ids = (alerts: Alert[], ...models: string[]) =>
+    judge(
+      evidence({
+        newestEventAt: now - 12 * minute,
+        minutes: models.map((model) => bucket({ start: thisMinute - 12 * minute, model })),
+        alerts,
+      }),
+    ).reasons.map(({ id }) => id);
+  const about = (model: string | undefined) => alert({ type: 'no_data', severity: 'critical', model });
+  expect(ids([about(undefined)], 'v1', 'v2')).toEqual(['alert 1']);
+  expect(ids([about('v1')], 'v1')).toEqual(['alert 1']);
+  expect(ids([about('v1')], 'v1', 'v2')).toEqual(['alert 1', 'silent']);
+  expect(ids([], 'v1')).toEqual(['silent']);
+});
+
 test('a model that fails is named with its rate and since when', () => {
   const minutes = [
     ...[5, 4].map((ago) => bucket({ start: thisMinute - ago * minute, model: 'v2' })),

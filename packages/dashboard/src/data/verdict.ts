@@ -89,7 +89,7 @@ export function judge(evidence: Evidence): Verdict {
 
   const silentFor = now - newestEventAt;
   const reasons: Reason[] = [];
-  if (silentFor >= silentMs) {
+  if (silentFor >= silentMs && !isSilenceTold(alerts ?? [], minutes)) {
     const text = `No event for ${duration(silentFor)}.`;
     reasons.push({ id: 'silent', level: 'warning', text, since: newestEventAt });
   }
@@ -135,6 +135,14 @@ function withAlerts(failure: Reason, alerts: readonly Alert[]): Reason {
   const level = alerts.some(isCritical) ? 'bad' : failure.level;
   const incidentId = alerts.find((alert) => alert.incidentId !== null)?.incidentId ?? undefined;
   return { ...failure, level, ...(incidentId !== undefined && { incidentId }) };
+}
+
+/** By an alert about all models, or about the only one. */
+function isSilenceTold(alerts: readonly Alert[], minutes: readonly Bucket[]): boolean {
+  const isOnly = (model: string) => minutes.every((row) => row.model === model);
+  return alerts.some(
+    ({ type, model, firing }) => firing && type === 'no_data' && (model === undefined || isOnly(model)),
+  );
 }
 
 /** In the words of its gravest, oldest alert, like its title. */

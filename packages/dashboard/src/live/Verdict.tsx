@@ -66,7 +66,8 @@ function ReasonLine({ reason, now }: { reason: Reason; now: number }) {
       {level !== 'good' && since !== undefined && (
         <span className="whitespace-nowrap text-muted text-small">
           {until === undefined
-            ? `Since ${timeOfDay(since, now)}, ${duration(now - since)} ago`
+            ? // Silence is told with its length.
+              `Since ${timeOfDay(since, now)}${reason.id === 'silent' ? '' : `, ${duration(now - since)} ago`}`
             : `From ${timeOfDay(since, now)} to ${timeOfDay(until, now)}, not since`}
         </span>
       )}
