@@ -13,6 +13,12 @@ import type { Measurement } from './measurement.ts';
 const QUERIES = {
   inference_metrics_hourly: 'SELECT * FROM inference_metrics_hourly',
   'metrics() of the last hour': 'SELECT * FROM metrics()',
+  // Of these and the next, in the page's steps, the seed has five hours.
+  'metrics() of six hours': "SELECT * FROM metrics(now() - interval '6 hours', step => '5 minutes')",
+  'metrics() of a day': "SELECT * FROM metrics(now() - interval '1 day', step => '15 minutes')",
+  'open alerts': `SELECT * FROM system_alerts WHERE NOT acknowledged OR status = 'firing'
+    ORDER BY timestamp DESC LIMIT 100`,
+  'newest 100 events': 'SELECT * FROM inference_logs ORDER BY timestamp DESC, id DESC LIMIT 100',
 };
 const EVENTS_PER_SECOND = 5_000;
 const BATCH_SIZE = 50;
