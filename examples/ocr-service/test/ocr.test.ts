@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type InferenceEvent, Nowcast } from 'nowcast-client';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { reservedPort } from '../../../packages/server/test/support/ports.ts';
 import { temporaryDirectory } from '../../../packages/server/test/support/processes.ts';
 import { startTestServer, type TestServer } from '../../../packages/server/test/support/server.ts';
@@ -18,6 +18,9 @@ import { startService } from '../src/service.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const INVOICE = 'INVOICE 2041\nDesk lamp 3 x 12.50\nTotal due 37.50\nPayable within 14 days';
+
+// Text is read from dozens of images, and the demo starts a Nowcast: seconds, or minutes on a machine that is busy.
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 let models: Models;
 beforeAll(async () => {
