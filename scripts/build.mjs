@@ -17,7 +17,7 @@ const PARTS = [
   {
     name: 'server',
     title: 'Building the server',
-    inputs: ['tsconfig.base.json', 'packages/protocol', 'packages/server'],
+    inputs: ['tsconfig.base.json', 'packages/protocol', 'packages/client', 'packages/server'],
     inputPattern: /^(?:tsconfig\.base\.json|packages\/\w+\/(?:src\/.*|tsconfig\.json|package\.json))$/,
     output: 'packages/server/dist/cli.js',
     stamp: 'packages/server/dist/.built',

@@ -8,7 +8,7 @@ import { run } from './run.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** What a running Nowcast consists of; test tools, benchmarks and examples are not among it. */
-const RUN_WORKSPACES = ['packages/protocol', 'packages/server', 'packages/dashboard'];
+const RUN_WORKSPACES = ['packages/protocol', 'packages/client', 'packages/server', 'packages/dashboard'];
 
 /**
  * What a caller needs: to run, to run the demo beside it, or to test and develop as well.

@@ -108,8 +108,11 @@ describe('nowcast simulate', () => {
       `select count(*)::int as events, count(distinct model_version)::int as models,
          max(timestamp) - min(timestamp) > interval '9 seconds' as spread from inference_logs`,
     );
+    const { rows: senders } = await client.query('select sender, stored::int from loss_accounting()');
     await client.end();
     expect(rows).toEqual([{ events: stored, models: 4, spread: true }]);
+    // By the client that applications use, and named by it.
+    expect(senders).toContainEqual({ sender: 'nowcast-simulate', stored });
   });
 
   test.each([
@@ -123,6 +126,16 @@ describe('nowcast simulate', () => {
     expect(code).toBe(2);
     expect(stderr).toContain(sentence);
     expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('ends with what the server says where its events are refused', async () => {
+    const guarded = await startTestServer({ NOWCAST_INGEST_KEY: 'a-key-of-32-characters-for-ingest' });
+    const { code, stderr } = await simulate('--url', guarded.url, '--key', 'another', '--rate', '1000');
+    await guarded.close();
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /^Nowcast takes no events from here \(.*401.*\); what was sent before is stored\.$/m,
+    );
   });
 
   test('says that nothing answers where no server is', async () => {

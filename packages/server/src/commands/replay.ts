@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { readSettings } from '../settings.ts';
 import { StartupError } from '../startupError.ts';
 import { countRows, type FieldMap, parseFieldMap, readEvents } from './replay/rows.ts';
-import { Sender } from './replay/sender.ts';
+import { assertReachable, Sender } from './replay/sender.ts';
 
 interface ReplayOptions {
   readonly map: string[];
@@ -46,11 +46,9 @@ async function replay(file: string, options: ReplayOptions): Promise<void> {
   if (!(speed > 0)) throw new StartupError(`--speed must be a number above 0, got ${options.speed}.`, 2);
   const map = parseFieldMap(options.map, options.set ?? []);
   const total = await countRows(file);
-  const sender = new Sender(
-    options.url ?? `http://127.0.0.1:${settings.port}`,
-    options.key ?? settings.ingestKey,
-  );
-  await sender.assertReachable();
+  const url = options.url ?? `http://127.0.0.1:${settings.port}`;
+  await assertReachable(url);
+  const sender = new Sender(url, options.key ?? settings.ingestKey);
   if (map.inventsLatency) console.error('The file has no latency: one is made up, and metadata says so.');
   const { SingleBar } = (await import('cli-progress')).default;
   const bar = new SingleBar({

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { readSettings } from '../settings.ts';
-import { StartupError } from '../startupError.ts';
-import { Sender } from './replay/sender.ts';
+import { assertReachable } from './replay/sender.ts';
+import { Instrumented } from './simulate/instrumented.ts';
 import { parseDurationMs, parseIncident, parsePositive, parseSeed } from './simulate/options.ts';
 import { makeRandom } from './simulate/random.ts';
 import { type IncidentKind, traffic } from './simulate/traffic.ts';
@@ -17,16 +17,18 @@ interface SimulateOptions {
   readonly key?: string;
 }
 
-/** Arrivals are gathered this long before they are sent: short against a second, long against a request. */
+/** How often it looks whose time has come: short against a second. */
 const tickMs = 50;
-/** The sender waits when the server is busy; beyond this a laptop makes no more either. */
+/** It waits when the server is busy; beyond this a laptop makes no more either. */
 const maxRatePerSecond = 50_000;
 const collect = (value: string, before: string[] = []) => [...before, value];
 
 export function addSimulateCommand(program: Command): void {
   program
     .command('simulate')
-    .description('send lifelike traffic to a running Nowcast: several models, features and users')
+    .description(
+      'send lifelike traffic to a running Nowcast by its client: several models, features and users',
+    )
     .option('--rate <events>', 'events a second, averaged over a week of days and nights', '20')
     .option('--duration <time>', 'stop after 90s, 10m, 2h or 1d (default: at Ctrl+C)')
     .option('--history <time>', 'first send what would have come in the time before, such as 1d')
@@ -60,15 +62,13 @@ async function simulate(options: SimulateOptions): Promise<void> {
       : parseDurationMs('--duration', options.duration);
   const incidents = (options.incident ?? []).map(parseIncident);
   const seed = options.seed === undefined ? Math.floor(Math.random() * 2 ** 32) : parseSeed(options.seed);
-  const sender = new Sender(
-    options.url ?? `http://127.0.0.1:${settings.port}`,
-    options.key ?? settings.ingestKey,
-  );
-  await sender.assertReachable();
+  const url = options.url ?? `http://127.0.0.1:${settings.port}`;
+  await assertReachable(url);
+  const application = await Instrumented.create(url, options.key ?? settings.ingestKey);
   const stopping = new AbortController();
   const stop = () => stopping.abort();
   process.once('SIGINT', stop).once('SIGTERM', stop);
-  const progress = await startProgress(sender);
+  const progress = await startProgress(application);
   const startMs = Date.now() - historyMs;
   // Incidents and the duration begin when the history has caught up with now.
   let liveSinceMs = historyMs === 0 ? startMs : Number.POSITIVE_INFINITY;
@@ -85,29 +85,24 @@ async function simulate(options: SimulateOptions): Promise<void> {
       if (dueMs > Date.now()) liveSinceMs = Math.min(liveSinceMs, Date.now());
       if (stopping.signal.aborted || dueMs - liveSinceMs >= durationMs) break;
       while (dueMs > Date.now() && !stopping.signal.aborted) {
-        await sender.flush();
+        application.assertDelivered();
         progress.live(Date.now() - liveSinceMs, durationMs, incidentsAt(Date.now()));
         await pause(Math.max(1, Math.min(tickMs, dueMs - Date.now())), stopping.signal);
       }
       if (!Number.isFinite(liveSinceMs)) progress.history(dueMs - startMs, Date.now() - startMs);
-      await sender.add(event);
+      await application.track(event);
     }
-    await sender.drain();
-  } catch (error) {
-    // How fetch says that the connection failed.
-    if (!(error instanceof TypeError)) throw error;
-    throw new StartupError('Nowcast does not answer any more; what was sent before is stored.', 1, {
-      cause: error,
-    });
+    await application.drain();
   } finally {
     progress.stop();
+    await application.close();
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
-  console.log(
-    `${sender.accepted} events stored, ${sender.rejected} rejected. The same again: --seed ${seed}`,
-  );
-  if (sender.firstRejection !== undefined) console.log(`First rejection: ${sender.firstRejection}`);
-  if (sender.rejected > 0) process.exitCode = 1;
+  const { sent, dropped } = application.stats;
+  const { rejected = 0 } = dropped;
+  console.log(`${sent} events stored, ${rejected} rejected. The same again: --seed ${seed}`);
+  if (application.trouble !== undefined) console.log(`First trouble: ${application.trouble}`);
+  if (rejected > 0) process.exitCode = 1;
 }
 
 /** Ends early at a signal. */
@@ -125,7 +120,7 @@ interface Progress {
   stop(): void;
 }
 
-async function startProgress(sender: Sender): Promise<Progress> {
+async function startProgress(application: Instrumented): Promise<Progress> {
   const { SingleBar } = (await import('cli-progress')).default;
   const bar = new SingleBar({
     format: 'Simulating {bar} {phase} | {events} events | {rejected} rejected',
@@ -133,7 +128,10 @@ async function startProgress(sender: Sender): Promise<Progress> {
     noTTYOutput: true,
     notTTYSchedule: 5_000,
   });
-  const told = (phase: string) => ({ phase, events: sender.accepted, rejected: sender.rejected });
+  const told = (phase: string) => {
+    const { sent, dropped } = application.stats;
+    return { phase, events: sent, rejected: dropped.rejected ?? 0 };
+  };
   bar.start(1, 0, told('starting'));
   const show = (share: number, phase: string) => bar.update(Math.min(share, 1), told(phase));
   let last = { share: 0, phase: 'starting' };

@@ -35,17 +35,6 @@ export class Sender {
     return this.accepted + this.rejected;
   }
 
-  /** @throws StartupError with one sentence when nothing answers there */
-  async assertReachable(): Promise<void> {
-    try {
-      await fetch(`${this.#url}/ready`);
-    } catch (error) {
-      throw new StartupError(`No Nowcast answers at ${this.#url}: start it first (npm start).`, 1, {
-        cause: error,
-      });
-    }
-  }
-
   async add(event: TimedEvent): Promise<void> {
     this.#batch.push(event);
     if (this.#batch.length >= maxBatchEvents) await this.flush();
@@ -94,5 +83,14 @@ export class Sender {
       const retryAfterSeconds = Number(response.headers.get('retry-after') ?? 1);
       await new Promise((resolve) => setTimeout(resolve, retryAfterSeconds * 1000));
     }
+  }
+}
+
+/** @throws StartupError with one sentence when nothing answers there */
+export async function assertReachable(url: string): Promise<void> {
+  try {
+    await fetch(`${url.replace(/\/$/, '')}/ready`);
+  } catch (error) {
+    throw new StartupError(`No Nowcast answers at ${url}: start it first (npm start).`, 1, { cause: error });
   }
 }
