@@ -238,9 +238,24 @@ describe('metrics()', () => {
       { numRuns: 15 },
     );
     await writes.compact();
-    for (const step of ['1 minute', '5 minutes', '1 hour']) {
+    for (const step of ['1 minute', '5 minutes', '15 minutes', '1 hour']) {
       await expectDefined({ minutes: 170, step, model: null, feature: null });
     }
+  });
+
+  test('knows the quarters of an hour of a database that was filled before it kept them', async () => {
+    const quarters = `select minute, model_version, request_count, error_count, latency_bins, latency_bin_counts, p99_latency_ms
+      from nowcast.model_summaries where tier_seconds = 900 order by 1, 2`;
+    await writes.compact();
+    const kept = await pipeline.query(quarters);
+    expect(kept.length).toBeGreaterThan(5);
+    await pipeline.query('delete from nowcast.model_summaries where tier_seconds = 900');
+    await pipeline.query(
+      await readFile(new URL('../sql/internal/28_quarter_hours.sql', import.meta.url), 'utf8'),
+    );
+    expect(await pipeline.query(quarters)).toEqual(kept);
+    expect(await pipeline.query('select * from nowcast_recompute_check()')).toEqual([]);
+    await expectDefined({ minutes: 170, step: '15 minutes', model: null, feature: null });
   });
 
   test('knows the windows of buckets that were filled before an upgrade', async () => {

@@ -15,7 +15,7 @@ declare
   step_seconds constant integer := extract(epoch from step);
   first_bucket timestamptz;
   -- Buckets of this step are stored, and with them what rolling windows hold before them: a range of ready rows.
-  stored constant boolean := feature is null and step_seconds in (60, 300, 3600);
+  stored constant boolean := feature is null and step_seconds in (60, 300, 900, 3600);
 begin
   if step_seconds < 60 or step_seconds % 60 <> 0 then
     raise exception 'step must be one or more whole minutes, got %', step using errcode = '22023';

@@ -346,7 +346,7 @@ begin
     $body$
   $function$, content, nowcast.stored_minutes_query(
       format('(%s)', nowcast.merge_query('key_rows', 'minute', 'model_version', 'feature', 'variant'))),
-    excluded_content, replace(model_tiers, '<tiers>', '(300), (3600)'),
+    excluded_content, replace(model_tiers, '<tiers>', '(300), (900), (3600)'),
     nowcast.merge_query('taken', 'minute', 'model_version', 'feature', 'variant'));
 
   -- Events as summaries by key, from the rows themselves.
@@ -431,7 +431,7 @@ begin
     begin
       perform pg_advisory_xact_lock(nowcast.compaction_lock());
       delete from nowcast.model_summaries s
-        where s.tier_seconds in (60, 300, 3600) and s.minute >= hour and s.minute < hour + interval '1 hour';
+        where s.tier_seconds in (60, 300, 900, 3600) and s.minute >= hour and s.minute < hour + interval '1 hour';
       with added as materialized (
         select * from nowcast.minute_summaries s
         where s.minute >= hour and s.minute < hour + interval '1 hour'
@@ -440,7 +440,7 @@ begin
       select count(*) into added_count from added;
     end
     $body$
-  $function$, replace(replace(model_tiers, '<tiers>', '(60), (300), (3600)'), 'join touched_buckets', 'join (select * from touched_buckets where false) none'));
+  $function$, replace(replace(model_tiers, '<tiers>', '(60), (300), (900), (3600)'), 'join touched_buckets', 'join (select * from touched_buckets where false) none'));
 
   -- The other door: whoever inserts into inference_logs itself gets the same summary, feed row and wake-up.
   execute format($function$
@@ -471,7 +471,7 @@ begin
     nowcast.merge_query('events', 'minute', 'model_version', 'feature', 'variant'));
 
   -- Buckets of the models with what the compactor has not taken yet, histograms included: the one source of
-  -- every metric by model. `tier` is 60, 300 or 3600 seconds.
+  -- every metric by model. `tier` is 60, 300, 900 or 3600 seconds.
   execute format($function$
     create or replace function nowcast.model_buckets(tier integer, since timestamptz, until timestamptz)
       returns setof nowcast.model_summaries language sql stable as $body$
@@ -569,7 +569,7 @@ begin
       compacted as materialized (
         select t.tier_seconds, date_bin(make_interval(secs => t.tier_seconds), s.minute,
           timestamptz '2000-01-01 00:00:00+00') as minute, s.model_version, %2$s
-        from nowcast.minute_summaries s cross join (values (60), (300), (3600)) t (tier_seconds)
+        from nowcast.minute_summaries s cross join (values (60), (300), (900), (3600)) t (tier_seconds)
         where s.minute >= since
         union all
         select 60, s.minute, s.model_version, %2$s from nowcast.summary_merges s where s.minute >= since

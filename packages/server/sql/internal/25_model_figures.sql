@@ -210,7 +210,8 @@ create or replace function nowcast.stepped_figures(
   language plpgsql stable as $$
 declare
   step_seconds constant integer := extract(epoch from step);
-  tier constant integer := case when step_seconds % 3600 = 0 then 3600 when step_seconds % 300 = 0 then 300 else 60 end;
+  tier constant integer := case when step_seconds % 3600 = 0 then 3600 when step_seconds % 900 = 0 then 900
+    when step_seconds % 300 = 0 then 300 else 60 end;
 begin
   if only_feature is null and step_seconds = tier then
     return query

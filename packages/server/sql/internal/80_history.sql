@@ -232,7 +232,7 @@ create or replace function nowcast.trend_columns(other text, suffix text) return
   $columns$, other, suffix)
 $outer$;
 
--- Gives up minutes that are older than `minute_days` days of UTC, and five minutes after `five_minute_days`; one day
+-- Gives up minutes that are older than `minute_days` days of UTC, and 5 and 15 minutes after `five_minute_days`; one day
 -- of each at a time, so that no transaction is long. Hours and what is above them stay. Returns the rows deleted.
 create or replace function nowcast.prune_tiers(minute_days integer, five_minute_days integer) returns bigint
   language plpgsql as $$
@@ -259,7 +259,7 @@ begin
   select date_trunc('day', min(s.minute), 'UTC') + interval '1 day' into doomed
     from nowcast.model_summaries s where s.tier_seconds = 300;
   if doomed <= midnight - make_interval(days => five_minute_days) then
-    delete from nowcast.model_summaries s where s.tier_seconds = 300 and s.minute < doomed;
+    delete from nowcast.model_summaries s where s.tier_seconds in (300, 900) and s.minute < doomed;
     get diagnostics deleted = row_count;
     total := total + deleted;
     insert into nowcast.pruned_tiers as p values ('five_minutes', doomed)

@@ -60,7 +60,7 @@ function explain({ hotDays, coldUrl, coldDays, minuteDays }: Settings, due: numb
     coldUrl === undefined
       ? 'dropped without an archive, since NOWCAST_COLD_URL is not set'
       : `archived in ${coldUrl}${coldDays === undefined ? '' : ` for ${coldDays} days`}, verified and dropped`;
-  return `Rows stay ${count(hotDays, 'day')} in PostgreSQL (NOWCAST_HOT_DAYS) and are then ${before}. Summaries stay: by the minute ${count(minuteDays, 'day')} (NOWCAST_MINUTE_DAYS), by five minutes 400 days, by hour and day for ever. Older than that now: ${count(due, 'day')} of rows.`;
+  return `Rows stay ${count(hotDays, 'day')} in PostgreSQL (NOWCAST_HOT_DAYS) and are then ${before}. Summaries stay: by the minute ${count(minuteDays, 'day')} (NOWCAST_MINUTE_DAYS), by five and fifteen minutes 400 days, by hour and day for ever. Older than that now: ${count(due, 'day')} of rows.`;
 }
 
 function sentence(step: RetentionStep): string {
